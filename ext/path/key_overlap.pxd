@@ -7,8 +7,8 @@ from switch.tables.registry cimport Terminal
 
 
 cdef bint comes_under_former_key(State state, TerminalChannel channel) noexcept
-"""Whether the MAC of ``state.request`` is right under the former key of its terminal, where that is still taken. If so it
-is answered under that key, and its PIN is taken to be under the former one."""
+"""Whether the MAC of ``state.request`` is right under the former key of its terminal, where that is still taken. If so
+it is answered under that key, and its PIN is taken to be under the former one."""
 
 cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept
 """Have the answer to ``state.request`` tell its terminal to sign in, where that has former keys and needs it."""

@@ -1,4 +1,4 @@
-"""Keys of terminals that others have replaced: they are taken until their terminal has the new ones, and a while longer."""
+"""Keys of terminals that others have replaced: taken until their terminal has the new ones, and a while longer."""
 
 from libc.stdint cimport int64_t, uint32_t
 from switch.crypto.mac cimport MacKey

@@ -1,4 +1,4 @@
-"""Keys of terminals that others have replaced: they are taken until their terminal has the new ones, and a while longer."""
+"""Keys of terminals that others have replaced: taken until their terminal has the new ones, and a while longer."""
 
 class FormerKeyTable:
     """By number of the terminal in the registry."""

@@ -1,4 +1,4 @@
-"""Keys of terminals that others have replaced: they are taken until their terminal has the new ones, and a while longer."""
+"""Keys of terminals that others have replaced: taken until their terminal has the new ones, and a while longer."""
 
 cimport cython
 from libc.stdint cimport uint64_t

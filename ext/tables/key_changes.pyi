@@ -1,6 +1,7 @@
-"""Keys of terminals, taken up while the registry is looked up: the new ones at once, and what they replace with them."""
+"""Keys of terminals, taken up while the registry is looked up: the new ones, and with them what they replace."""
 
-from switch.tables.registry import KeySource, Registry
+from switch.keys import KeySource
+from switch.tables.registry import Registry
 
 def take_terminal_keys(
     registry: Registry, keys: KeySource, first: int, count: int

@@ -1,4 +1,4 @@
-"""Keys of terminals, taken up while the registry is looked up: the new ones at once, and what they replace with them."""
+"""Keys of terminals, taken up while the registry is looked up: the new ones, and with them what they replace."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy

@@ -5,6 +5,7 @@ from _typeshed import ReadableBuffer
 
 from switch.keys import KeySource
 from switch.tables.binding import BindingRule
+from switch.tables.former_keys import FormerKeyTable
 
 MERCHANT_COLUMNS: tuple[str, ...]
 TERMINAL_COLUMNS: tuple[str, ...]
@@ -48,6 +49,8 @@ class Registry:
     unregistered_count: int
     """Of the terminals, those that only a journal knows: they are barred."""
     size_bytes: int
+    former: FormerKeyTable
+    """Keys of terminals that others have replaced."""
     kind_names: tuple[str, ...]
     listener_names: tuple[str, ...]
     rule: BindingRule

@@ -88,8 +88,8 @@ cdef class Framing:
     it came); both ``headers_size`` long and not overlapping."""
 
     cdef bint require(self, const uint8_t *received, uint8_t requirement, uint8_t *marked) noexcept nogil
-    """Copy headers to ``marked`` with the digit that tells a terminal what to do next; False, and nothing is copied, where
-    the headers have no such digit."""
+    """Copy headers to ``marked`` with the digit that tells a terminal what to do next; False, and nothing is copied,
+    where the headers have no such digit."""
 
     cdef int open_frame(self, uint8_t *out, size_t room) noexcept nogil
     """Offset in ``out`` at which the message is to be written, so that nothing is copied twice; -1 without room."""

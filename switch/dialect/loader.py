@@ -206,7 +206,7 @@ def _sign_in(
     batch = Place(0, 0, 0) if rules.batch is None else place(file, rules.batch)
     asked = {"": SignInForm()} if rules.form is None else rules.forms
     mac_key = MAC_KEY_FORMS.index(rules.mac_key)
-    forms = [(text, list(form.key_bytes), mac_key, form.track_key) for text, form in asked.items()]
+    forms = [(text, list[int](form.key_bytes), mac_key, form.track_key) for text, form in asked.items()]
     return (at.field, at.start, at.size), forms, (batch.field, batch.start)
 
 

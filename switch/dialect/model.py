@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from switch.crypto.mac import ALGORITHMS
-from switch.crypto.sign_in_keys import MAC_KEY_FORMS, ROOMS
+from switch.crypto.sign_in_keys import MAC_KEY_FORMS
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import FALLBACKS, REASONS
 from switch.files.choices import NO_TRUTH_VALUE
@@ -289,7 +289,7 @@ class PartialApproval(Table):
 class SignInForm(Table):
     """A key block that a terminal may ask for when it signs in."""
 
-    key_bytes: Annotated[list[Literal[8, 16, 24]], Field(min_length=1)] = list(ROOMS)
+    key_bytes: Annotated[list[Literal[8, 16, 24]], Field(min_length=1)] = [8, 16, 24]
     """Bytes that the PIN key may have; they say how many are there for each key."""
     track_key: bool = False
     """Whether the track key follows the MAC key."""

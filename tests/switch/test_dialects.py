@@ -136,7 +136,7 @@ def test_what_is_no_format(text):
 @pytest.fixture
 def example(tmp_path):
     """The dialect that the documentation shows."""
-    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/dialects.md").read_text(), re.DOTALL)
+    text, _downloads = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/dialects.md").read_text(), re.DOTALL)
     path = tmp_path / "north-bank.toml"
     path.write_text(text)
     return path

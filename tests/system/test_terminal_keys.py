@@ -1,0 +1,69 @@
+"""Other keys of terminals while a real daemon runs: nothing is refused as long as the former ones are kept."""
+
+import signal
+
+import pytest
+
+from switch.keys.file import KeyFile
+from switch.keys.master import load_master_key
+
+from .conftest import running
+from .daemon import until
+from .installation import TERMINALS
+from .terminal import Terminal
+from .test_link_keys import SPOKEN, pays
+from .test_master_key import keys, own_keys
+from .unruly import one_bank
+
+__all__ = ["own_keys"]
+
+FORMER = "authswitch_former_key_requests_total"
+
+
+async def taken_up(daemon, workers):
+    """Tell the daemon, and wait until all its workers have them."""
+    count = len(daemon.said("terminal keys taken up"))
+    daemon.signal(signal.SIGHUP)
+    await until(lambda: len(daemon.said("terminal keys taken up")) == count + workers)
+
+
+async def is_refused(installation, daemon, terminal):
+    """Whether a payment is refused; the answer has its MAC under the key that the daemon knows."""
+    async with await Terminal.connect(installation, daemon.ports["pos"], SPOKEN) as line:
+        line.send(installation.request(SPOKEN, terminal=terminal))
+        return (await line.receive())[2].text(39) != "00"
+
+
+def of_now(installation):
+    """The terminals' MAC keys that are in the file."""
+    secrets = installation.secrets
+    with KeyFile.open(secrets.key_file, load_master_key(secrets.master_key_file, None)) as file:
+        names = [f"terminal/{terminal}/tak" for terminal in TERMINALS]
+        return {name: file.get(name).value for name in names}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_terminals_go_on_under_their_former_keys(own_keys, workers):
+    installation = own_keys
+    installation.workers = workers
+    secrets = installation.secrets
+    old = dict(secrets.keys)
+    async with one_bank(installation), running(installation) as daemon:
+        await keys(installation, "rotate", "--all")
+        new = old | of_now(installation)
+        assert all(new[name] != old[name] for name in of_now(installation))
+        secrets.keys = new
+        assert await is_refused(installation, daemon, TERMINALS[0]), "the daemon was not told yet"
+        await taken_up(daemon, workers)
+        for secrets.keys in (new, old, new, old):
+            for terminal in TERMINALS[:3]:
+                assert await pays(installation, daemon, terminal) == "00"
+        assert await daemon.metric(FORMER, listener="pos") == 6
+        await keys(installation, "rotate", "--end")
+        await taken_up(daemon, workers)
+        secrets.keys = new
+        assert await pays(installation, daemon, TERMINALS[0]) == "00"
+        failures = await daemon.metric("authswitch_mac_failures_total", listener="pos")
+        secrets.keys = old
+        assert await is_refused(installation, daemon, TERMINALS[0])
+        await daemon.counted("authswitch_mac_failures_total", failures + 1, listener="pos")
