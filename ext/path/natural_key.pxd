@@ -12,3 +12,6 @@ dialect's profile says which fields tell two requests with one STAN apart."""
 cdef uint64_t fingerprint_of(State state, const uint8_t *pan, int pan_digits, int kind,
                              int64_t amount_minor) noexcept nogil
 """Stands for kind, amount and card of a request, within this process."""
+
+cdef bint comes_again(int kind) noexcept nogil
+"""Whether a terminal repeats what was refused: its reversals and advices tell of what has happened already."""

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint32_t
 from switch.dialect.card_data cimport read_pan
-from switch.dialect.tables cimport mti_class
+from switch.dialect.kinds cimport KIND_REVERSAL
+from switch.dialect.tables cimport kind_traits, mti_class
 from switch.machine.original_reference cimport fold, moment_of, occasion_of
 from switch.machine.request_context cimport Inbound
 from switch.path.request_faults cimport tell_missing
@@ -33,3 +34,7 @@ cdef uint64_t fingerprint_of(State state, const uint8_t *pan, int pan_digits, in
     cdef uint64_t folded = fold(state.fingerprint_secret, pan, pan_digits)
     folded = (folded ^ <uint64_t>amount_minor) * <uint64_t>0x9E3779B97F4A7C15
     return (folded ^ (folded >> 31) ^ <uint64_t>kind) * <uint64_t>0x9E3779B97F4A7C15
+
+
+cdef bint comes_again(int kind) noexcept nogil:
+    return kind == KIND_REVERSAL or kind_traits(kind).is_advice

@@ -8,11 +8,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
-from switch.dialect.authentication cimport MAC_ABSENT, MAC_RIGHT, MAC_WRONG, mac_fault, verify_message
 from switch.dialect.kinds cimport KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_UNKNOWN
 from switch.dialect.reasons cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
-    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_MAC_FAILED, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
+    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits
 from switch.machine.claims cimport is_claim
@@ -20,13 +19,12 @@ from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
 from switch.machine.link_connections cimport LinkChannel
-from switch.machine.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Listener
+from switch.machine.listener cimport Listener
 from switch.machine.meters cimport (
     LIMIT_REVERSALS, LIMIT_TRANSACTIONS, ORIGINAL_FOUND, ORIGINAL_NOT_FOUND, ORIGINAL_UNCERTAIN,
 )
 from switch.machine.note_queue cimport (
-    NOTE_FORMAT_ERROR, NOTE_MAC_FAILURE, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED,
-    NOTE_UNEXPECTED_MESSAGE, STRANGER_CERTIFICATE, STRANGER_LISTENER,
+    NOTE_FORMAT_ERROR, NOTE_REQUEST_NOT_COMPOSABLE, NOTE_REQUEST_REFUSED, NOTE_UNEXPECTED_MESSAGE,
 )
 from switch.machine.original_reference cimport Naming, read_naming
 from switch.machine.originals cimport VOIDS, Original
@@ -40,12 +38,13 @@ from switch.path.forwarding cimport (
     LinkTexts, can_say, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
     refuse_kind, take_stan, this_link,
 )
-from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind, tell_barred
-from switch.path.key_overlap cimport ask_to_sign_in, comes_under_former_key
-from switch.path.natural_key cimport read_natural_key
+from switch.path.identity cimport NOT_REFUSED, identify, may_ask_for_kind
+from switch.path.key_overlap cimport ask_to_sign_in
+from switch.path.natural_key cimport comes_again, read_natural_key
 from switch.path.original_in_memory cimport recall, set_moment
 from switch.path.original_lookup cimport refer, wait_for_original
 from switch.path.outcome cimport finish_unsent
+from switch.path.proof cimport check_mac, may_speak_here, refuse_barred
 from switch.path.repeat cimport answer_repeat
 from switch.path.request_faults cimport tell_field, tell_missing, tell_request_fault
 from switch.path.terminal_answer cimport answer_overtaken, refuse
@@ -82,8 +81,8 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
     begin_inbound(state, headers)
     if (_classify(state, channel, is_readable)
             and _identify(state, channel)
-            and _check_mac(state, channel)
-            and _may_speak_here(state, channel)
+            and check_mac(state, channel)
+            and may_speak_here(state, channel)
             and _is_transaction(state, channel)
             and _is_new(state, channel)
             and notice_whereabouts(state, channel)
@@ -99,8 +98,8 @@ cdef void count_request(State state, TerminalChannel channel) noexcept nogil:
 
 cdef bint is_genuine(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
     begin_inbound(state, headers)
-    return (_classify(state, channel, True) and _identify(state, channel) and _check_mac(state, channel)
-            and _may_speak_here(state, channel))
+    return (_classify(state, channel, True) and _identify(state, channel) and check_mac(state, channel)
+            and may_speak_here(state, channel))
 
 
 cdef void refuse_unreachable(State state, TerminalChannel channel, const uint8_t *headers) noexcept:
@@ -189,39 +188,6 @@ cdef bint _identify(State state, TerminalChannel channel) noexcept:
     return True
 
 
-cdef bint _check_mac(State state, TerminalChannel channel) noexcept:
-    """Whether it carries the terminal's MAC, or may go without one; a wrong one is counted by terminal."""
-    cdef Listener listener = channel.listener
-    cdef int verdict
-    if state.inbound.barred == STRANGER_CERTIFICATE:
-        return _refuse_unproven(state, channel)
-    if listener.mac_policy == MAC_POLICY_NONE:
-        return True
-    verdict = verify_message(state.macs, listener.tables, &state.inbound.terminal.mac_key, &state.request)
-    if verdict == MAC_RIGHT or (verdict == MAC_WRONG and comes_under_former_key(state, channel)):
-        state.inbound.is_proven = True
-        return True
-    if verdict == MAC_ABSENT:
-        if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> state.inbound.kind) & 1:
-            return True
-    if state.inbound.barred != NOT_BARRED:
-        return _refuse_unproven(state, channel)
-    mac_fault(listener.tables, &state.request, verdict, &state.fault)
-    tell_request_fault(state, NOTE_MAC_FAILURE, listener)
-    stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
-    state.terminals.of[state.inbound.terminal_number].mac_failures += 1
-    refuse(state, channel, REASON_MAC_FAILED)
-    return False
-
-
-cdef bint _may_speak_here(State state, TerminalChannel channel) noexcept:
-    """Whether its terminal may use this listener, or proves to be itself if others were given to it: where nothing is
-    proven anybody could ask what became of a stranger's payments, and take them back."""
-    if state.inbound.barred != STRANGER_LISTENER or state.inbound.is_proven:
-        return True
-    return _refuse_barred(state, channel)
-
-
 cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
     """Network management has no outcome: it is answered here."""
     if not is_network_management(state.inbound.kind):
@@ -230,7 +196,7 @@ cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
         return True
     notice_whereabouts(state, channel)
     if state.inbound.barred != NOT_BARRED:
-        return _refuse_barred(state, channel)
+        return refuse_barred(state, channel)
     answer_network_management(state, channel)
     return False
 
@@ -261,28 +227,7 @@ cdef bint _is_served(State state, TerminalChannel channel) noexcept:
     """
     if state.inbound.barred == NOT_BARRED or state.inbound.kind == KIND_REVERSAL:
         return True
-    return _refuse_barred(state, channel)
-
-
-cdef bint _refuse_unproven(State state, TerminalChannel channel) noexcept:
-    """Refuse who is barred and does not prove who it is; False, for a step to hand on.
-
-    Of one that only the journal knows nobody can prove it yet. A refusal would tell its approved payment as declined,
-    or end its reversal: it is left to ask again.
-    """
-    if state.inbound.terminal.is_unregistered and (_comes_again(state.inbound.kind) or (
-            read_natural_key(state, channel.listener)
-            and state.duplicates.find(&state.inbound.key) != OUTCOME_NONE)):
-        return False
-    return _refuse_barred(state, channel)
-
-
-cdef bint _refuse_barred(State state, TerminalChannel channel) noexcept:
-    """Refuse what a terminal asks for that is suspended or closed; False, for a step to hand on."""
-    cdef int reason = tell_barred(state, channel)
-    state.inbound.terminal = NULL             # as strangers are refused: nothing is signed
-    refuse(state, channel, reason)
-    return False
+    return refuse_barred(state, channel)
 
 
 # --- an outcome of its own --------------------------------------------------------------------------------------------
@@ -296,7 +241,7 @@ cdef bint _admit(State state, TerminalChannel channel) noexcept:
     reason = _open_outcome(state)
     # A reversal or advice that is refused comes again, as the same; a payment that was refused once must not be
     # charged.
-    if reason != NOT_REFUSED and (_comes_again(kind) or not state.journal.accepts()):
+    if reason != NOT_REFUSED and (comes_again(kind) or not state.journal.accepts()):
         refuse(state, channel, reason)
         return False
     if state.inbound.outcome == OUTCOME_NONE:
@@ -337,11 +282,6 @@ cdef bint _has_room(State state) noexcept:
         stats_add(state.meters.stats, state.meters.refused_at_limit[LIMIT_REVERSALS], 1)
         return False
     return True
-
-
-cdef bint _comes_again(int kind) noexcept nogil:
-    """Whether a terminal repeats what was refused: its reversals and advices tell of what has happened already."""
-    return kind == KIND_REVERSAL or kind_traits(kind).is_advice
 
 
 cdef void _describe(State state, Outcome *entry, Listener listener) noexcept:
