@@ -5,8 +5,8 @@ from switch.machine.state cimport State
 
 
 cdef bint check_mac(State state, TerminalChannel channel) noexcept
-"""Whether ``state.request`` carries its terminal's MAC, or may go without one; if not, it was refused, and a wrong MAC is
-counted by terminal. ``state.inbound.is_proven`` says whether it carries one."""
+"""Whether ``state.request`` carries its terminal's MAC, or may go without one; if not, it was refused, and a wrong MAC
+is counted by terminal. ``state.inbound.is_proven`` says whether it carries one."""
 
 cdef bint may_speak_here(State state, TerminalChannel channel) noexcept
 """Whether its terminal may use this listener, or proves to be itself if others were given to it: where nothing is

@@ -46,7 +46,7 @@ from switch.path.original_lookup cimport refer, wait_for_original
 from switch.path.outcome cimport finish_unsent
 from switch.path.proof cimport check_mac, may_speak_here, refuse_barred
 from switch.path.repeat cimport answer_repeat
-from switch.path.request_faults cimport tell_field, tell_missing, tell_request_fault
+from switch.path.request_faults cimport tell_field, tell_missing
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_management cimport answer_network_management, is_network_management
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal

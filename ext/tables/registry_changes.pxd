@@ -22,8 +22,8 @@ cdef class RegistryChange:
 cdef uint32_t enter_merchant(Registry registry, const uint8_t *id) except? 0xFFFFFFFF
 cdef uint32_t enter_terminal(Registry registry, const uint8_t *id, uint32_t merchant) except? 0xFFFFFFFF
 """One that only a journal knows, by its identifier padded with blanks: the number that it keeps when the registry comes
-to know it, and until then it is suspended. TERMINAL_NONE where that is no identifier. No pointer into the registry may be
-held across this, and no ``RegistryChange`` be under way."""
+to know it, and until then it is suspended. TERMINAL_NONE where that is no identifier. No pointer into the registry may
+be held across this, and no ``RegistryChange`` be under way."""
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil
 """Serve a terminal no longer, from the next message on."""

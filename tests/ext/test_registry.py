@@ -279,7 +279,7 @@ def test_many_terminals() -> None:
     ids = chooser.sample(range(10**8), 20_000)
     registry = build("".join(f"{name:08d},898000000000001,active,,,aes-cmac,iso-0,\n" for name in ids))
     assert registry.terminal_count == len(ids)
-    assert registry.size_bytes / len(ids) < 250
+    assert registry.size_bytes / len(ids) < 272, "a million of them with their index"
     assert len({registry.terminal_index(f"{name:08d}") for name in ids} - {None}) == len(ids)
     absent = min(set(range(len(ids) + 1)) - set(ids))
     assert registry.terminal_index(f"{absent:08d}") is None
