@@ -211,6 +211,9 @@ def test_commands_of_keys(tmp_path):
         "import link/bank-a/zpk": wrap_key(zmk, "3des-2key", zpk).hex() + "\n",
     }
     for command in OF_KEYS:
+        if " rotate " in command.text:
+            for name in (f"terminal/{terminal}/{key}" for terminal in (10000001, 10000002) for key in ("tmk", "tak")):
+                trial.types(f"authswitch keys --config etc/switch.toml generate {name}")
         text = command.text.replace("6FB1C8", check_value("3des-2key", zpk, 3))
         given = next((lines for part, lines in typed.items() if part in text), "")
         result = trial.types(text, typed=given)
