@@ -7,6 +7,8 @@ cdef enum:
     TERMINAL_ID_MAX = 8       # field 41
     MERCHANT_ID_MAX = 15      # field 42
     TERMINAL_NONE = 0xFFFFFFFF
+    TEXT_UNIT = 8             # bytes of which the place of a text has so many as it needs
+    TEXT_UNITS_MAX = 32       # of 255 bytes and their length
 
 cdef struct Slot:             # of an index by identifier
     uint64_t key              # terminals: the blank-padded identifier itself; merchants: a hash of it
@@ -16,10 +18,11 @@ cdef struct Index:            # open addressing, at most half full
     Slot *slots
     uint64_t mask
 
-cdef struct Texts:            # short texts one after another, each behind its length in one byte
+cdef struct Texts:            # short texts, each behind its length in one byte, in places of some units
     uint8_t *data
     uint32_t size
     uint32_t room
+    uint32_t freed[TEXT_UNITS_MAX + 1]   # by units: a place that nothing uses, which begins with the next one; 0: none
 
 
 cdef inline uint64_t spread(uint64_t key) noexcept nogil:
@@ -56,3 +59,6 @@ cdef int reserve_text(Texts *texts, uint32_t size) except -1
 
 cdef uint32_t keep_text(Texts *texts, bytes text) except? 0
 """Where a copy of the text begins; 0 for an empty one."""
+
+cdef uint32_t replace_text(Texts *texts, uint32_t place, bytes text) except? 0
+"""Where a copy of the text begins that stands for the one at ``place`` from now on, whose bytes may be used anew."""

@@ -3,6 +3,9 @@
 from libc.stdlib cimport malloc, realloc
 from libc.string cimport memcpy
 
+cdef enum:
+    TEXTS_BYTES_MAX = 1 << 31
+
 
 cdef uint64_t terminal_key(const uint8_t *id) noexcept nogil:
     cdef uint64_t key
@@ -39,27 +42,55 @@ cdef void index_put(Index *index, uint64_t key, uint32_t entry) noexcept nogil:
 
 
 cdef int reserve_text(Texts *texts, uint32_t size) except -1:
-    cdef uint32_t room = texts.room
+    cdef uint64_t room = texts.room
     cdef uint8_t *grown
     while room - texts.size < size:
-        room = max(4096, room * 2)
+        room = max(<uint64_t>4096, room * 2)
     if room == texts.room:
         return 0
+    if room > TEXTS_BYTES_MAX:
+        raise MemoryError("names and serial numbers of merchants and terminals are more than 2 GiB")
     grown = <uint8_t *>realloc(texts.data, room)
     if grown == NULL:
         raise MemoryError("no memory for the names")
     texts.data = grown
-    texts.room = room
+    texts.room = <uint32_t>room
     return 0
 
 
 cdef uint32_t keep_text(Texts *texts, bytes text) except? 0:
-    cdef uint32_t place
+    cdef uint32_t units, place
     if not text:
         return 0
-    reserve_text(texts, 2 + len(text))
-    place = max(texts.size, 1)
-    texts.data[place] = len(text)
-    memcpy(texts.data + place + 1, <const char *>text, len(text))
-    texts.size = place + 1 + len(text)
+    units = _units_of(len(text))
+    place = texts.freed[units]
+    if place:
+        memcpy(&texts.freed[units], texts.data + place, sizeof(place))
+    else:
+        reserve_text(texts, (units + 1) * TEXT_UNIT)
+        place = max(texts.size, TEXT_UNIT)    # 0 is nowhere
+        texts.size = place + units * TEXT_UNIT
+    _write_text(texts, place, text)
     return place
+
+
+cdef uint32_t replace_text(Texts *texts, uint32_t place, bytes text) except? 0:
+    cdef uint32_t units
+    if place == 0:
+        return keep_text(texts, text)
+    units = _units_of(texts.data[place])
+    if text and units == _units_of(len(text)):
+        _write_text(texts, place, text)
+        return place
+    memcpy(texts.data + place, &texts.freed[units], sizeof(place))
+    texts.freed[units] = place
+    return keep_text(texts, text)
+
+
+cdef inline uint32_t _units_of(uint32_t size) noexcept nogil:
+    return size // TEXT_UNIT + 1
+
+
+cdef void _write_text(Texts *texts, uint32_t place, bytes text) noexcept:
+    texts.data[place] = <uint8_t>len(text)
+    memcpy(texts.data + place + 1, <const char *>text, len(text))

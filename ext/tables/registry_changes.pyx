@@ -11,8 +11,8 @@ from libc.string cimport memcpy, memset
 cimport cython
 
 from switch.tables.identifiers cimport (
-    Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, index_make, index_put, keep_text, merchant_key, padded,
-    reserve_text, terminal_key,
+    Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, TEXT_UNIT, index_make, index_put, merchant_key, padded,
+    replace_text, reserve_text, terminal_key,
 )
 from switch.tables.registry cimport (
     Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, grow_terminals, map_terminals,
@@ -151,7 +151,7 @@ cdef int _make_room(RegistryChange change) except -1:
     cdef Index before
     if change._has_room:
         return 0
-    reserve_text(&registry._texts, changes._texts.size + 2 * (changes.merchant_count + changes.terminal_count + 1))
+    reserve_text(&registry._texts, changes._texts.size + 2 * TEXT_UNIT)
     if change._merchant_room:
         registry._merchants = <Merchant *>_grown(registry._merchants, change._merchant_room * sizeof(Merchant))
         registry._names = <uint32_t *>_grown(registry._names, change._merchant_room * sizeof(uint32_t))
@@ -250,4 +250,4 @@ cdef uint32_t _taken_text(Registry registry, uint32_t place, str text) except? 0
     """Where a text stands: where it stood before, if that is the same."""
     if registry.text_at(place) == text:
         return place
-    return keep_text(&registry._texts, text.encode())
+    return replace_text(&registry._texts, place, text.encode())

@@ -156,3 +156,21 @@ def test_counts_have_room_for_new_terminals():
     assert counts.count == 2
     counts.grow(5_000)
     assert counts.count == 5_000
+
+
+def test_names_that_change_again_and_again_take_no_more_memory():
+    certificates = "", "shop.example", "x" * 255
+
+    def state(number):
+        name = "n" * (1 + number * 37 % 255)
+        row = "m0", "active", "pos", "", "none", "none", certificates[number % 3]
+        return {"m0": (name, "active", "5942", "")}, {"T0": row, "T1": (*row[:6], certificates[number % 2])}
+
+    registry = registry_of(*state(0))
+    for number in range(1, 300):
+        take_changes(registry, registry_of(*state(number)))
+    after_some = registry.size_bytes
+    for number in range(300, 3_000):
+        take_changes(registry, registry_of(*state(number)))
+        assert described(registry) == described(registry_of(*state(number)))
+    assert registry.size_bytes == after_some
