@@ -11,6 +11,7 @@ SECONDS ?= 0
 SUITES ?= bench
 JOURNAL_ARGS ?=
 INSTRUCTIONS_ARGS ?= --ways
+GUARDING_ARGS ?=
 WORKERS_ARGS ?=
 RESTART_ARGS ?=
 # Of `make torture`: how often the switch is killed, and the seed of all choices.
@@ -94,6 +95,7 @@ bench: setup build ## Measure the parts beside their peers, the switch beside th
 	@$(PY) -m pytest $(SUITES) --benchmark-only --benchmark-group-by=group --benchmark-sort=mean \
 	    --benchmark-columns=min,median,ops,rounds --benchmark-json=reports/parts.json
 	@$(PY) -m bench.instructions $(INSTRUCTIONS_ARGS)
+	@$(PY) -m bench.guarding $(GUARDING_ARGS)
 	@$(MAKE) --no-print-directory --directory bench/floor
 	@$(PY) -m bench.whole $(ARGS)
 	@$(PY) -m bench.journal $(JOURNAL_ARGS)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.guards import NO_GUARDS, Guards
 from bench.workload import MAC_DIGITS, Ports, Workload, prepare, terminal_id
 from switch.base.calendar import Calendar
 from switch.base.stats import Stats
@@ -64,6 +65,7 @@ class EngineLoad:
             the second has their partitions and the issuer's connection; ``partitions`` is at least 2.
         journal: Where it is written; it is begun here, on ``disk``. None for no journal.
         disk: The journal's.
+        guards: What is asked of requests beside their MAC.
     """
 
     def __init__(
@@ -78,12 +80,15 @@ class EngineLoad:
         handed_over: bool = False,
         journal: JournalFiles | None = None,
         disk: Disk | None = None,
+        guards: Guards = NO_GUARDS,
     ) -> None:
         registered = max(terminals, connections)
         if handed_over:
             registered = max(terminals, HANDED_OVER_MORE * connections)
         self._speakers = speakers_of(registered, connections, partitions if handed_over else 1)
-        workload = prepare(folder, NO_PORTS, registered, mac, tls=False, speakers=self._speakers, ranges=ranges)
+        workload = prepare(
+            folder, NO_PORTS, registered, mac, tls=False, speakers=self._speakers, ranges=ranges, guards=guards
+        )
         config = load_config(workload.config)
         parts = load_parts(config)
         self._calendar = Calendar()
@@ -107,7 +112,7 @@ class EngineLoad:
         self._link_mac = Mac(mac, bytes.fromhex(workload.link_key)) if mac else None
         self._stans = [0] * connections
         self._next = 0
-        spec = parts.dialects["iso87-ascii"].spec
+        spec = next(iter(parts.dialects.values())).spec
         self._spec = spec
         self._answers = Composer(spec, spec, None, _answer_steps(with_mac=self._with_mac))
         self._network_answers = Composer(spec, spec, None, _answer_steps(with_mac=False))

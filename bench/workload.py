@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.guards import NO_GUARDS, Guards, fields_of, keys_of, write_guards
 from switch.keys import Key, KeyFile
 from switch.keys.master import create_master_key
 from switch.samples.certificates import LOOPBACK_NAMES, Authority
@@ -17,10 +18,12 @@ KEY_BYTES = 16
 LINK_KEY = "link/issuer/zak"
 MAC_DIGITS = 16
 SEED = 8583
+NO_FIELDS: Mapping[int, str] = {}
 FIRST_BIN = 622588000
+"""Nine digits of which all cards of the first million terminals begin."""
+
 BUSY_WINDOW_SECONDS = 5
 """Of the duplicate window: at full speed it holds what the default number of places has room for."""
-"""Nine digits of which all cards of the first million terminals begin."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,15 @@ def luhn_digit(digits: str) -> str:
     return str(-sum(value // 10 + value % 10 for value in doubled) % 10)
 
 
-def purchase(terminal: int, *, with_mac: bool) -> bytes:
-    """A purchase in the ``iso87-ascii`` dialect; its MAC, if any, is zeros."""
+def card_of(terminal: int) -> str:
+    """The card with which a terminal pays."""
     pan = f"622588{terminal:09d}"
-    pan += luhn_digit(pan)
+    return pan + luhn_digit(pan)
+
+
+def purchase(terminal: int, more: Mapping[int, str] = NO_FIELDS, *, with_mac: bool) -> bytes:
+    """A purchase in the ``iso87-ascii`` dialect, with more fields behind its own; its MAC, if any, is zeros."""
+    pan = card_of(terminal)
     fields = {
         2: f"{len(pan):02d}{pan}",
         3: "000000",
@@ -98,6 +106,7 @@ def purchase(terminal: int, *, with_mac: bool) -> bytes:
         42: MERCHANT,
         43: f"{'Harbour Bookshop, 1 Quay Street':<38}CN",
         49: "156",
+        **more,
     }
     bitmap = sum(1 << 64 - number for number in fields) | with_mac
     return f"0200{bitmap:016X}{''.join(fields.values())}{'0' * MAC_DIGITS * with_mac}".encode("ascii")
@@ -118,6 +127,7 @@ def prepare(
     journal: bool = False,
     speakers: Sequence[int] | None = None,
     ranges: int = 1,
+    guards: Guards = NO_GUARDS,
 ) -> Workload:
     """Write all files of a workload.
 
@@ -130,35 +140,52 @@ def prepare(
         journal: Whether the switch keeps its journal; needs a MAC, for its keys.
         speakers: The terminals that have a request and a key; all when None.
         ranges: BIN ranges in the table of routes.
+        guards: What is asked of requests beside their MAC.
     """
     draw = random.Random(SEED)
     speaking = range(terminals) if speakers is None else speakers
     values = {terminal: draw.randbytes(KEY_BYTES) for terminal in speaking}
     link_key = draw.randbytes(KEY_BYTES)
-    messages = [purchase(terminal, with_mac=mac is not None) for terminal in speaking]
+    pin_keys = {terminal: draw.randbytes(KEY_BYTES) for terminal in speaking} if guards.pin else {}
+    messages = [
+        purchase(terminal, fields_of(guards, card_of(terminal), pin_keys.get(terminal)), with_mac=mac is not None)
+        for terminal in speaking
+    ]
     requests = folder / "requests.bin"
     requests.write_bytes(b"".join(len(message).to_bytes(2, "big") + message for message in messages))
     keys = None
     if mac:
         keys = folder / "terminal_keys.txt"
         keys.write_text("".join(f"{value.hex()}\n" for value in values.values()))
-        seal_keys(folder, KEY_ALGORITHMS[mac], values, link_key)
+    macs = mac_keys(KEY_ALGORITHMS[mac], values, link_key) if mac else []
+    others = keys_of(guards, ((terminal_id(terminal), value) for terminal, value in pin_keys.items()), link_key[::-1])
+    if sealed := [*macs, *others]:
+        seal_keys(folder, sealed)
     write_registry(folder, [mac if mac and terminal in values else "none" for terminal in range(terminals)])
     write_routes(folder, ranges)
     if tls:
         Authority(folder, "authority").issue("switch", "localhost", LOOPBACK_NAMES)
     config = folder / "switch.toml"
-    config.write_text(configuration(ports, terminals, mac, tls=tls, journal=journal))
+    config.write_text(configuration(ports, terminals, mac, tls=tls, journal=journal, has_keys=bool(sealed)))
+    if guards != NO_GUARDS:
+        write_guards(folder, guards, MERCHANT)
     return Workload(requests, keys, link_key.hex(), messages[0].index(b"000001111500"), config)
 
 
-def seal_keys(folder: Path, algorithm: str, values: dict[int, bytes], link_key: bytes) -> None:
+def mac_keys(algorithm: str, values: dict[int, bytes], link_key: bytes) -> list[Key]:
+    """The keys of MACs, of the link and of terminals."""
+    of_terminals = (
+        Key(f"terminal/{terminal_id(terminal)}/tak", "tak", algorithm, value) for terminal, value in values.items()
+    )
+    return [Key(LINK_KEY, "zak", algorithm, link_key), *of_terminals]
+
+
+def seal_keys(folder: Path, keys: Iterable[Key]) -> None:
     """Write the sealed key file and the master key that opens it."""
     master_key = create_master_key(folder / "master.key")
     with KeyFile.create(folder / "keys.sealed", master_key) as file:
-        file.put(Key(LINK_KEY, "zak", algorithm, link_key))
-        for terminal, value in values.items():
-            file.put(Key(f"terminal/{terminal_id(terminal)}/tak", "tak", algorithm, value))
+        for key in keys:
+            file.put(key)
         file.save()
 
 
@@ -177,9 +204,9 @@ def write_routes(folder: Path, ranges: int) -> None:
     (folder / "routes.csv").write_text("\n".join([header, *(f"{low},,,,,,issuer:1" for low in lows), ""]))
 
 
-def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool, journal: bool = False) -> str:
+def configuration(ports: Ports, terminals: int, mac: str | None, *, tls: bool, journal: bool, has_keys: bool) -> str:
     """A configuration with one listener and one link, both plain but for what is measured."""
-    keys = '[keys]\nfile = "keys.sealed"\nmaster_key_file = "master.key"\n' if mac else ""
+    keys = '[keys]\nfile = "keys.sealed"\nmaster_key_file = "master.key"\n' if has_keys else ""
     keys += '\n[journal]\nmode = "files"\ndirectory = "journal"\n' if journal else ""
     link_mac = f'mac = {{ algorithm = "{mac}", key = "{LINK_KEY}" }}\n' if mac else ""
     listener_tls = '[listener.tls]\ncertificate = "switch.pem"\nprivate_key = "switch.key"\n' if tls else ""

@@ -33,6 +33,7 @@ SLICES = {
         "ARGS=plain --seconds 1 --warmup 0.2 --rounds 1",
         "JOURNAL_ARGS=--seconds 1 --warmup 0.2 --rounds 1 --records 10000 --open 10",
         "INSTRUCTIONS_ARGS=--ways --pins --transactions 20",
+        "GUARDING_ARGS=--connections 4 --purchases 8 --rounds 1",
         "WORKERS_ARGS=--seconds 1 --warmup 0.2 --rounds 1 --rate 500",
         "RESTART_ARGS=--records 2000 --rounds 1 --rate 200",
     ],
