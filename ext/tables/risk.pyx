@@ -26,7 +26,7 @@ from switch.tables.rules cimport (
     SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject, applies, fill_rule,
     has_country, words_of,
 )
-from switch.tables.time_windows cimport WindowTable
+from switch.tables.time_windows cimport WindowPlace, WindowTable
 
 import os
 
@@ -46,6 +46,11 @@ cdef enum:
 
 cdef extern from "stdint.h":
     const int64_t INT64_MIN
+
+cdef struct Found:            # the rules that look at a request or count it, and a place for the window of each
+    int count
+    uint8_t rules[RULES_ROOM]
+    WindowPlace windows[RULES_ROOM]
 
 
 cdef SipKey sip_key(const uint8_t[::1] secret) except *:
@@ -136,6 +141,7 @@ cdef class Risk:
 
     cdef int check(self, const RiskRequest *request) noexcept nogil:
         cdef Subject subject
+        cdef Found found
         cdef uint64_t held
         cdef int reason
         self.refused_by = NO_RULE
@@ -143,9 +149,10 @@ cdef class Risk:
         reason = blocked(self, request, &subject)
         if reason == REASON_APPROVED:
             held = hold_windows(self, &subject)
-            reason = over_limit(self, request, &subject)
+            find_rules(self, request, &subject, &found)
+            reason = over_limit(self, request, &subject, &found)
             if reason == REASON_APPROVED:
-                add_to_windows(self, request, &subject, False, request.now_ms)
+                add_to_windows(self, request, &subject, &found, False, request.now_ms)
             self.windows.release(held)
         if reason == REASON_APPROVED:
             self._note(request, False, False)
@@ -261,29 +268,46 @@ cdef inline uint64_t hold_windows(Risk risk, const Subject *subject) noexcept no
     return shards
 
 
-cdef inline int over_limit(Risk risk, const RiskRequest *request, const Subject *subject) noexcept nogil:
-    """Why a rule forbids it; REASON_APPROVED when none does. Rules in shadow are counted, and forbid nothing."""
+cdef inline void find_rules(Risk risk, const RiskRequest *request, const Subject *subject, Found *found) noexcept nogil:
+    """Which rules look at the request or count it, and where their windows are."""
     cdef const Rule *rule
-    cdef int number, reason
+    cdef int number
+    found.count = 0
     for number in range(risk.rule_count):
         rule = &risk._rules[number]
-        if not applies(rule, request, subject, rule.kinds):
+        if not applies(rule, request, subject, rule.kinds | rule.counted):
             continue
-        reason = over_rule(risk, rule, request, subject)
+        found.rules[found.count] = <uint8_t>number
+        found.windows[found.count].home = subject.key[rule.scope]
+        found.windows[found.count].key = subject.key[rule.scope] ^ rule.salt
+        found.count += 1
+    risk.windows.fetch(found.windows, found.count)
+
+
+cdef inline int over_limit(Risk risk, const RiskRequest *request, const Subject *subject,
+                           const Found *found) noexcept nogil:
+    """Why a rule forbids it; REASON_APPROVED when none does. Rules in shadow are counted, and forbid nothing."""
+    cdef const Rule *rule
+    cdef int place, reason
+    for place in range(found.count):
+        rule = &risk._rules[found.rules[place]]
+        if not rule.kinds & subject.kind:
+            continue
+        reason = over_rule(risk, rule, request, subject, &found.windows[place])
         if reason == REASON_APPROVED:
             continue
         if rule.is_shadow:
-            risk._shadowed[<int>OWN_COUNT + number] += 1
+            risk._shadowed[<int>OWN_COUNT + found.rules[place]] += 1
             continue
-        risk.refused_by = <int>OWN_COUNT + number
+        risk.refused_by = <int>OWN_COUNT + found.rules[place]
         return rule.reason if rule.reason else reason
     return REASON_APPROVED
 
 
-cdef inline int over_rule(Risk risk, const Rule *rule, const RiskRequest *request,
-                          const Subject *subject) noexcept nogil:
+cdef inline int over_rule(Risk risk, const Rule *rule, const RiskRequest *request, const Subject *subject,
+                          const WindowPlace *window) noexcept nogil:
     cdef int64_t amount = max(request.amount_minor, 0), total_amount
-    cdef uint64_t total_count, home = subject.key[rule.scope]
+    cdef uint64_t total_count
     if 0 <= rule.single_max < amount:
         return REASON_AMOUNT_LIMIT
     if rule.slice_ms == 0:
@@ -291,11 +315,11 @@ cdef inline int over_rule(Risk risk, const Rule *rule, const RiskRequest *reques
     if rule.measure == MEASURE_MERCHANTS:
         if not subject.known[<int>SCOPE_MERCHANT]:
             return REASON_APPROVED
-        total_count = <uint64_t>risk.windows.members_but(home, home ^ rule.salt, subject.key[<int>SCOPE_MERCHANT],
-                                                         request.now_ms, rule.window_ms)
+        total_count = <uint64_t>risk.windows.members_but(window, subject.key[<int>SCOPE_MERCHANT], request.now_ms,
+                                                         rule.window_ms)
         return REASON_COUNT_LIMIT if <int64_t>total_count >= rule.count_max else REASON_APPROVED
-    risk.windows.total(home, home ^ rule.salt, risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices),
-                       &total_count, &total_amount)
+    risk.windows.total(window, risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices), &total_count,
+                       &total_amount)
     if rule.amount_max >= 0 and amount > rule.amount_max - total_amount:
         return REASON_AMOUNT_LIMIT
     if 0 <= rule.count_max <= <int64_t>total_count:
@@ -309,60 +333,59 @@ cdef inline int64_t weight_of(const Rule *rule, const RiskRequest *request, cons
     return -amount if rule.against & subject.kind else amount
 
 
-cdef inline bint counts(const Rule *rule, const RiskRequest *request, const Subject *subject,
-                        bint is_declined) noexcept nogil:
-    """Whether the request, or that it was declined, has a place in a window of this rule."""
+cdef inline bint counts(const Rule *rule, const Subject *subject, bint is_declined) noexcept nogil:
+    """Whether the request, or that it was declined, has a place in a window of this rule, which looks at it."""
     return rule.slice_ms != 0 and (rule.measure == MEASURE_DECLINES) == is_declined and (
         rule.measure != MEASURE_MERCHANTS or subject.known[<int>SCOPE_MERCHANT]) and (
-        applies(rule, request, subject, rule.counted))
+        rule.counted & subject.kind) != 0
 
 
-cdef inline void add_to_windows(Risk risk, const RiskRequest *request, const Subject *subject, bint is_declined,
-                                uint64_t now_ms) noexcept nogil:
+cdef inline void add_to_windows(Risk risk, const RiskRequest *request, const Subject *subject, const Found *found,
+                                bint is_declined, uint64_t now_ms) noexcept nogil:
     cdef const Rule *rule
-    cdef uint64_t home
-    cdef int number
-    for number in range(risk.rule_count):
-        rule = &risk._rules[number]
-        if not counts(rule, request, subject, is_declined):
+    cdef const WindowPlace *window
+    cdef int place
+    for place in range(found.count):
+        rule = &risk._rules[found.rules[place]]
+        window = &found.windows[place]
+        if not counts(rule, subject, is_declined):
             continue
-        home = subject.key[rule.scope]
         if rule.measure == MEASURE_MERCHANTS:
-            risk.windows.meet(home, home ^ rule.salt, subject.key[<int>SCOPE_MERCHANT], request.now_ms, now_ms,
-                              rule.window_ms)
+            risk.windows.meet(window, subject.key[<int>SCOPE_MERCHANT], request.now_ms, now_ms, rule.window_ms)
         elif request.now_ms == now_ms:
-            risk.windows.add(home, home ^ rule.salt, now_ms, rule.slice_ms, rule.slices,
-                             weight_of(rule, request, subject))
+            risk.windows.add(window, now_ms, rule.slice_ms, rule.slices, weight_of(rule, request, subject))
         else:
-            risk.windows.add_late(home, home ^ rule.salt, request.now_ms, now_ms, rule.slice_ms, rule.slices,
+            risk.windows.add_late(window, request.now_ms, now_ms, rule.slice_ms, rule.slices,
                                   weight_of(rule, request, subject))
 
 
-cdef inline void take_from_windows(Risk risk, const RiskRequest *request, const Subject *subject) noexcept nogil:
+cdef inline void take_from_windows(Risk risk, const RiskRequest *request, const Subject *subject,
+                                   const Found *found) noexcept nogil:
     cdef const Rule *rule
-    cdef uint64_t home
-    cdef int number
-    for number in range(risk.rule_count):
-        rule = &risk._rules[number]
-        if not counts(rule, request, subject, False):
+    cdef const WindowPlace *window
+    cdef int place
+    for place in range(found.count):
+        rule = &risk._rules[found.rules[place]]
+        window = &found.windows[place]
+        if not counts(rule, subject, False):
             continue
-        home = subject.key[rule.scope]
         if rule.measure == MEASURE_MERCHANTS:
-            risk.windows.unmeet(home, home ^ rule.salt, subject.key[<int>SCOPE_MERCHANT])
+            risk.windows.unmeet(window, subject.key[<int>SCOPE_MERCHANT])
         else:
-            risk.windows.take_back(home, home ^ rule.salt,
-                                   risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices),
+            risk.windows.take_back(window, risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices),
                                    weight_of(rule, request, subject), INT64_MIN if rule.against else 0)
 
 
 cdef void change_windows(Risk risk, const RiskRequest *request, const Subject *subject, bint is_taken_back,
                          bint is_declined, uint64_t now_ms) noexcept nogil:
     """Count a request in its windows, or take it back; when it was, which may be past."""
+    cdef Found found
     cdef uint64_t held = hold_windows(risk, subject)
+    find_rules(risk, request, subject, &found)
     if is_taken_back:
-        take_from_windows(risk, request, subject)
+        take_from_windows(risk, request, subject, &found)
     else:
-        add_to_windows(risk, request, subject, is_declined, now_ms)
+        add_to_windows(risk, request, subject, &found, is_declined, now_ms)
     risk.windows.release(held)
 
 

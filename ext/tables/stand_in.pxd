@@ -14,7 +14,7 @@ from switch.base.siphash cimport SipKey
 from switch.base.stats cimport Stats
 from switch.tables.count_log cimport CountLog, Counted
 from switch.tables.ranges cimport RangeMap
-from switch.tables.time_windows cimport WindowTable
+from switch.tables.time_windows cimport WindowPlace, WindowTable
 
 cdef enum:
     STAND_IN_LIMITS_MAX = 16
@@ -104,4 +104,4 @@ cdef class StandIn:
     cdef int _limit_of(self, int currency) noexcept nogil
     cdef void _add(self, int limit, int64_t amount_minor) noexcept nogil
     cdef int64_t _outstanding_of(self, int limit) noexcept nogil
-    cdef uint64_t _key(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil
+    cdef WindowPlace _window(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil

@@ -11,7 +11,7 @@ from switch.base.siphash cimport siphash
 from switch.base.stats cimport stats_add, stats_set
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
 from switch.tables.ranges cimport OVERLAP_MAX, DigitRange, pan_key, read_range
-from switch.tables.time_windows cimport WINDOW_SLICES
+from switch.tables.time_windows cimport WINDOW_SLICES, WindowPlace
 
 VERDICTS = ("allowed", "kind", "bin", "pin", "currency", "amount", "card_amount", "card_count", "outstanding")
 LIMITS_MAX = STAND_IN_LIMITS_MAX
@@ -143,18 +143,24 @@ cdef class StandIn:
         """The number of this worker among those of this node."""
         return self._stats.worker if self._workers > 1 else 0
 
-    cdef uint64_t _key(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil:
-        return siphash(&self._secret, pan, pan_digits) ^ (<uint64_t>currency * <uint64_t>0x9E3779B97F4A7C15)
+    cdef WindowPlace _window(self, int currency, const uint8_t *pan, int pan_digits) noexcept nogil:
+        """That of a card, as it is found while all windows are held."""
+        cdef WindowPlace place
+        place.home = 0
+        place.key = siphash(&self._secret, pan, pan_digits) ^ (<uint64_t>currency * <uint64_t>0x9E3779B97F4A7C15)
+        self.windows.fetch(&place, 1)
+        return place
 
     cdef int claim(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                    bint has_pin, int64_t now_ns) noexcept nogil:
+        cdef WindowPlace window
         cdef int verdict
         self.windows.hold(ALL_WINDOWS)
         verdict = self._judge(kind, currency, amount_minor, pan, pan_digits, has_pin, now_ns)
         if verdict == STAND_IN_ALLOWED:
             self._add(self._limit_of(currency), amount_minor)
-            self.windows.add(0, self._key(currency, pan, pan_digits), milliseconds(now_ns), self._slice_ms,
-                             WINDOW_SLICES, amount_minor)
+            window = self._window(currency, pan, pan_digits)
+            self.windows.add(&window, milliseconds(now_ns), self._slice_ms, WINDOW_SLICES, amount_minor)
         self.windows.release(ALL_WINDOWS)
         if verdict == STAND_IN_ALLOWED:
             self._note(currency, amount_minor, pan, pan_digits, now_ns, False)
@@ -164,6 +170,7 @@ cdef class StandIn:
 
     cdef int _judge(self, int kind, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                     bint has_pin, int64_t now_ns) noexcept nogil:
+        cdef WindowPlace window
         cdef const StandInLimit *limit
         cdef uint64_t key, count
         cdef int64_t amount
@@ -180,8 +187,9 @@ cdef class StandIn:
         limit = &self._limits[number]
         if amount_minor <= 0 or amount_minor > limit.amount_max:
             return STAND_IN_AMOUNT
-        self.windows.total(0, self._key(currency, pan, pan_digits),
-                           self.windows.slice_at(milliseconds(now_ns), self._slice_ms, WINDOW_SLICES), &count, &amount)
+        window = self._window(currency, pan, pan_digits)
+        self.windows.total(&window, self.windows.slice_at(milliseconds(now_ns), self._slice_ms, WINDOW_SLICES), &count,
+                           &amount)
         if limit.card_amount_max >= 0 and amount_minor > limit.card_amount_max - amount:
             return STAND_IN_CARD_AMOUNT
         if limit.card_count_max >= 0 and <int64_t>count >= limit.card_count_max:
@@ -198,6 +206,7 @@ cdef class StandIn:
 
     cdef void recount(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                       int64_t counted_ns) noexcept nogil:
+        cdef WindowPlace window
         cdef int limit = self._limit_of(currency)
         if limit == NO_LIMIT:
             return                        # of a restart with other limits
@@ -205,8 +214,8 @@ cdef class StandIn:
         if self._is_replaying and self._was_replayed[self._stats.worker]:
             return                        # its card's window has outlived the worker that counted in it
         self.windows.hold(ALL_WINDOWS)
-        self.windows.add(0, self._key(currency, pan, pan_digits), milliseconds(counted_ns), self._slice_ms,
-                         WINDOW_SLICES, amount_minor)
+        window = self._window(currency, pan, pan_digits)
+        self.windows.add(&window, milliseconds(counted_ns), self._slice_ms, WINDOW_SLICES, amount_minor)
         self.windows.release(ALL_WINDOWS)
 
     def replayed(self):
@@ -234,9 +243,11 @@ cdef class StandIn:
 
     cdef void _take_back(self, int currency, int64_t amount_minor, const uint8_t *pan, int pan_digits,
                          uint64_t counted_ms) noexcept nogil:
+        cdef WindowPlace window
         self.windows.hold(ALL_WINDOWS)
-        self.windows.take_back(0, self._key(currency, pan, pan_digits),
-                               self.windows.slice_at(counted_ms, self._slice_ms, WINDOW_SLICES), amount_minor, 0)
+        window = self._window(currency, pan, pan_digits)
+        self.windows.take_back(&window, self.windows.slice_at(counted_ms, self._slice_ms, WINDOW_SLICES),
+                               amount_minor, 0)
         self.windows.release(ALL_WINDOWS)
 
     # --- other nodes ----------------------------------------------------------------------------------------------
@@ -263,14 +274,15 @@ cdef class StandIn:
         self._log.append(&counted)
 
     cdef void hear(self, const Counted *counted, uint64_t now_ms) noexcept nogil:
+        cdef WindowPlace window
         if self._limit_of(counted.currency) == NO_LIMIT:
             return
         if counted.is_taken_back:
             self._take_back(counted.currency, counted.amount_minor, counted.pan, counted.pan_digits, counted.moment_ms)
             return
         self.windows.hold(ALL_WINDOWS)
-        self.windows.add_late(0, self._key(counted.currency, counted.pan, counted.pan_digits), counted.moment_ms,
-                              now_ms, self._slice_ms, WINDOW_SLICES, counted.amount_minor)
+        window = self._window(counted.currency, counted.pan, counted.pan_digits)
+        self.windows.add_late(&window, counted.moment_ms, now_ms, self._slice_ms, WINDOW_SLICES, counted.amount_minor)
         self.windows.release(ALL_WINDOWS)
 
     cdef int own_outstanding(self, int limit, int32_t *currency, int64_t *amount_minor) noexcept nogil:

@@ -34,6 +34,11 @@ cdef struct Window:
     uint8_t slices            # WINDOW_SLICES, 1 for a fixed window, SLICES_OF_MEMBERS; 0 while it is being begun
     uint8_t touched           # since the hand of the clock last came by
 
+cdef struct WindowPlace:      # where a window is looked for
+    uint64_t home
+    uint64_t key
+    Window *window            # once it was fetched: NULL where there is none
+
 cdef struct WindowShard:
     pthread_mutex_t lock      # of a shared table
     Window *windows
@@ -71,28 +76,32 @@ cdef class WindowTable:
     cdef uint64_t slice_at(self, uint64_t now_ms, uint32_t slice_ms, int slices) noexcept nogil
     """Number of the slice that is under way."""
 
-    cdef void total(self, uint64_t home, uint64_t key, uint64_t slice_number, uint64_t *count,
-                    int64_t *amount) noexcept nogil
-    """What the window that ends with this slice holds; zeros for an unknown key."""
+    cdef void fetch(self, WindowPlace *places, int count) noexcept nogil
+    """Look for all these windows, whose memory is waited for at once. Holds until another lock is taken."""
 
-    cdef void add(self, uint64_t home, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices,
+    cdef void total(self, const WindowPlace *place, uint64_t slice_number, uint64_t *count,
+                    int64_t *amount) noexcept nogil
+    """What the window that ends with this slice holds; zeros where there is none. Here and below its place was
+    fetched."""
+
+    cdef void add(self, const WindowPlace *place, uint64_t now_ms, uint32_t slice_ms, int slices,
                   int64_t amount) noexcept nogil
-    cdef void add_late(self, uint64_t home, uint64_t key, uint64_t moment_ms, uint64_t now_ms, uint32_t slice_ms,
+    cdef void add_late(self, const WindowPlace *place, uint64_t moment_ms, uint64_t now_ms, uint32_t slice_ms,
                        int slices, int64_t amount) noexcept nogil
     """Add what happened at a moment that may be past: in the slice in which it was, unless its window is over."""
 
-    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount,
+    cdef void take_back(self, const WindowPlace *place, uint64_t slice_number, int64_t amount,
                         int64_t amount_min) noexcept nogil
     """Undo what was added in that slice, unless it is over or its window was given up: its sum stays above
     ``amount_min``."""
 
-    cdef int members_but(self, uint64_t home, uint64_t key, uint64_t member, uint64_t now_ms,
+    cdef int members_but(self, const WindowPlace *where, uint64_t member, uint64_t now_ms,
                          uint32_t window_ms) noexcept nogil
     """How many others than this one were met within the window."""
 
-    cdef void meet(self, uint64_t home, uint64_t key, uint64_t member, uint64_t moment_ms, uint64_t now_ms,
+    cdef void meet(self, const WindowPlace *where, uint64_t member, uint64_t moment_ms, uint64_t now_ms,
                    uint32_t window_ms) noexcept nogil
     """A member was met, at a moment that may be past. Where there is no place, who was met longest ago gives way."""
 
-    cdef void unmeet(self, uint64_t home, uint64_t key, uint64_t member) noexcept nogil
+    cdef void unmeet(self, const WindowPlace *where, uint64_t member) noexcept nogil
     """Undo one meeting: who was met no other time is not there any more."""

@@ -29,6 +29,7 @@ cdef enum:
 
 cdef extern from *:
     int trailing_zeros "__builtin_ctzll"(unsigned long long value) noexcept nogil
+    void prefetch "__builtin_prefetch"(const void *place) noexcept nogil
 
 
 cdef inline void roll(Window *window, uint64_t slice_number) noexcept nogil:
@@ -180,9 +181,25 @@ cdef class WindowTable:
         cdef int64_t now = <int64_t>now_ms + (self.clock_offset_ms if slices == 1 else 0)
         return <uint64_t>max(now, 0) // slice_ms
 
-    cdef void total(self, uint64_t home, uint64_t key, uint64_t slice_number, uint64_t *count,
+    cdef void fetch(self, WindowPlace *places, int count) noexcept nogil:
+        cdef const WindowShard *shard
+        cdef uint32_t number
+        cdef int place
+        for place in range(count):
+            shard = shard_of(self, places[place].home)
+            prefetch(&shard.buckets[places[place].key & shard.bucket_mask])
+        for place in range(count):
+            shard = shard_of(self, places[place].home)
+            number = shard.buckets[places[place].key & shard.bucket_mask]
+            if number != <uint32_t>WINDOW_NONE:
+                prefetch(&shard.windows[number])
+                prefetch(<const char *>&shard.windows[number] + CACHE_LINE)
+        for place in range(count):
+            places[place].window = find(shard_of(self, places[place].home), places[place].key)
+
+    cdef void total(self, const WindowPlace *place, uint64_t slice_number, uint64_t *count,
                     int64_t *amount) noexcept nogil:
-        cdef Window *window = find(shard_of(self, home), key)
+        cdef Window *window = place.window
         cdef int slice_index
         count[0] = 0
         amount[0] = 0
@@ -198,46 +215,45 @@ cdef class WindowTable:
             count[0] += window.count[slice_index]
             amount[0] += window.amount[slice_index]
 
-    cdef void add(self, uint64_t home, uint64_t key, uint64_t now_ms, uint32_t slice_ms, int slices,
+    cdef void add(self, const WindowPlace *place, uint64_t now_ms, uint32_t slice_ms, int slices,
                   int64_t amount) noexcept nogil:
-        cdef WindowShard *shard = shard_of(self, home)
-        cdef Window *window = find(shard, key)
+        cdef Window *window = known(self, place)
         cdef uint64_t slice_number = self.slice_at(now_ms, slice_ms, slices)
         if window == NULL:
-            window = begin(self, shard, key, now_ms, slice_number, slice_ms, slices)
+            window = begin(self, shard_of(self, place.home), place.key, now_ms, slice_number, slice_ms, slices)
         ensure(window.slices == 1 or window.slices == WINDOW_SLICES, b"a window has one slice or all")
         roll(window, slice_number)
         window.touched = 1
         window.count[window.newest % WINDOW_SLICES] += 1
         window.amount[window.newest % WINDOW_SLICES] += amount
 
-    cdef void add_late(self, uint64_t home, uint64_t key, uint64_t moment_ms, uint64_t now_ms, uint32_t slice_ms,
+    cdef void add_late(self, const WindowPlace *place, uint64_t moment_ms, uint64_t now_ms, uint32_t slice_ms,
                        int slices, int64_t amount) noexcept nogil:
         cdef uint64_t slice_number = self.slice_at(moment_ms, slice_ms, slices)
         cdef uint64_t present = self.slice_at(now_ms, slice_ms, slices)
-        cdef Window *window = find(shard_of(self, home), key)
-        cdef int place = slice_number % WINDOW_SLICES
+        cdef Window *window = known(self, place)
+        cdef int slice_index = slice_number % WINDOW_SLICES
         if present >= slice_number + <uint64_t>slices:
             return
         if window == NULL or slice_number >= window.newest:
-            self.add(home, key, moment_ms, slice_ms, slices, amount)
+            self.add(place, moment_ms, slice_ms, slices, amount)
         elif window.newest - slice_number < <uint64_t>slices:
-            window.count[place] += 1
-            window.amount[place] += amount
+            window.count[slice_index] += 1
+            window.amount[slice_index] += amount
 
-    cdef void take_back(self, uint64_t home, uint64_t key, uint64_t slice_number, int64_t amount,
+    cdef void take_back(self, const WindowPlace *place, uint64_t slice_number, int64_t amount,
                         int64_t amount_min) noexcept nogil:
-        cdef Window *window = find(shard_of(self, home), key)
-        cdef int place = slice_number % WINDOW_SLICES
+        cdef Window *window = place.window
+        cdef int slice_index = slice_number % WINDOW_SLICES
         if window == NULL or slice_number > window.newest or (
-                window.newest - slice_number >= <uint64_t>WINDOW_SLICES) or window.count[place] == 0:
+                window.newest - slice_number >= <uint64_t>WINDOW_SLICES) or window.count[slice_index] == 0:
             return
-        window.count[place] -= 1
-        window.amount[place] = max(window.amount[place] - amount, amount_min)
+        window.count[slice_index] -= 1
+        window.amount[slice_index] = max(window.amount[slice_index] - amount, amount_min)
 
-    cdef int members_but(self, uint64_t home, uint64_t key, uint64_t member, uint64_t now_ms,
+    cdef int members_but(self, const WindowPlace *where, uint64_t member, uint64_t now_ms,
                          uint32_t window_ms) noexcept nogil:
-        cdef Window *window = find(shard_of(self, home), key)
+        cdef Window *window = where.window
         cdef uint64_t since_s = (max(now_ms, <uint64_t>window_ms) - window_ms) // MS_A_SECOND
         cdef int place, found = 0
         if window == NULL:
@@ -248,17 +264,17 @@ cdef class WindowTable:
                 not is_member(window, place, member))
         return found
 
-    cdef void meet(self, uint64_t home, uint64_t key, uint64_t member, uint64_t moment_ms, uint64_t now_ms,
+    cdef void meet(self, const WindowPlace *where, uint64_t member, uint64_t moment_ms, uint64_t now_ms,
                    uint32_t window_ms) noexcept nogil:
-        cdef WindowShard *shard = shard_of(self, home)
-        cdef Window *window = find(shard, key)
+        cdef Window *window = known(self, where)
         cdef int place, chosen = 0
         cdef uint32_t moment_s = <uint32_t>(moment_ms // MS_A_SECOND)
         cdef uint64_t slice_number = self.slice_at(moment_ms, window_ms, SLICES_OF_MEMBERS)
         if moment_ms + window_ms < now_ms:
             return
         if window == NULL:
-            window = begin(self, shard, key, now_ms, slice_number, window_ms, SLICES_OF_MEMBERS)
+            window = begin(self, shard_of(self, where.home), where.key, now_ms, slice_number, window_ms,
+                           SLICES_OF_MEMBERS)
         window.newest = max(window.newest, slice_number)
         window.touched = 1
         for place in range(WINDOW_MEMBERS):
@@ -274,8 +290,8 @@ cdef class WindowTable:
             window.amount[chosen] += 1
         window.count[chosen] = max(window.count[chosen], moment_s)
 
-    cdef void unmeet(self, uint64_t home, uint64_t key, uint64_t member) noexcept nogil:
-        cdef Window *window = find(shard_of(self, home), key)
+    cdef void unmeet(self, const WindowPlace *where, uint64_t member) noexcept nogil:
+        cdef Window *window = where.window
         cdef int place
         if window == NULL:
             return
@@ -306,6 +322,13 @@ cdef inline Window *find(WindowShard *shard, uint64_t key) noexcept nogil:
             return &shard.windows[number]
         number = shard.windows[number].next
     return NULL
+
+
+cdef inline Window *known(WindowTable table, const WindowPlace *place) noexcept nogil:
+    """The window that was fetched; another one may have been begun in its room, or in that of none."""
+    if place.window != NULL and place.window.key == place.key:
+        return place.window
+    return find(shard_of(table, place.home), place.key)
 
 
 cdef Window *begin(WindowTable table, WindowShard *shard, uint64_t key, uint64_t now_ms, uint64_t newest,

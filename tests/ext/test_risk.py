@@ -378,6 +378,21 @@ def test_a_small_table_never_refuses_more_than_a_large_one(room: int, requests: 
             break  # what is refused is not counted: from here on they count different payments
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 60, 300])), max_size=60))
+def test_a_window_that_another_rule_has_begun_counts_for_none(room: int, requests: list[tuple[int, int]]) -> None:
+    """Where there is no room for all: the window that was found for a rule may be given up for an earlier rule."""
+    short, long = Limit("short", window_ms=50, count_max=2), Limit("long", window_ms=4_000, count_max=1_000)
+    small, large = build(short, long, room=room), build(short, long, room=10_000)
+    now_ms = 0
+    for card, wait_ms in requests:
+        now_ms += wait_ms
+        said = buy(small, now_ms, pan=f"4{card}"), buy(large, now_ms, pan=f"4{card}")
+        assert said[1] is not Reason.APPROVED or said[0] is Reason.APPROVED
+        if said[0] is not said[1]:
+            break
+
+
 def test_new_rules_go_on_counting() -> None:
     windows = WindowTable(100)
     old = Risk.build(None, windows, rules=[Limit(count_max=2)])
