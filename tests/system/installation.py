@@ -104,6 +104,7 @@ class Installation:
         self.originals = {}
         self.store_url = ""
         self.registry = {}
+        self.applications = {}
         self.workers = 1
         self.risk = ""
         self.log_level = "debug"
@@ -169,6 +170,7 @@ class Installation:
             **({"journal": self.journal} if self.journal else {}),
             **({"originals": self.originals} if self.originals else {}),
             **({"store": {"url": self.store_url}} if self.store_url else {}),
+            **({"applications": self.applications} if self.applications else {}),
             "registry": {"store_copy": "registry", **self.registry} if self.store_url else REGISTRY_FILES,
             "routes": {"file": "routes.csv"},
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),
