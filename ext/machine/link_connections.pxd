@@ -34,6 +34,8 @@ cdef class LinkConnections:
     cdef readonly list others                 # what other workers have, for when there are none here
     cdef readonly uint32_t open_count
     cdef readonly uint32_t timeouts_in_a_row
+    cdef public object key_desk               # who exchanges keys with the issuer; None: nobody does
+    cdef bytes key_choice                     # which key is asked for, as the dialect says it
     cdef uint32_t _turn
 
     cdef LinkChannel next_channel(self)

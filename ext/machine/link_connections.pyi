@@ -1,9 +1,24 @@
-from typing import final
+from typing import Protocol, final
 
 from switch.machine.channel import Channel
 from switch.wire.framing import Framing
 
 LINK_STATES: dict[int, str]
+
+class KeyDesk(Protocol):
+    """Who exchanges keys with the issuer of a link. Messages are without their frame."""
+
+    def take_offer(self, channel: LinkChannel, headers: bytes, message: bytes) -> None:
+        """The issuer sends a key: it is answered by ``Engine.answer_key_offer``."""
+
+    def take_answer(self, channel: LinkChannel, message: bytes, reason: int) -> None:
+        """The issuer answers what ``Engine.ask_for_key`` asked, with the reason that its code means."""
+
+    def take_silence(self) -> None:
+        """It did not answer that."""
+
+    def look_again(self) -> bool:
+        """Whether the link has other keys now than a moment ago."""
 
 class LinkChannel(Channel):
     connections: LinkConnections
@@ -20,6 +35,7 @@ class LinkConnections:
     others: list[LinkChannel]
     open_count: int
     timeouts_in_a_row: int
+    key_desk: KeyDesk | None
     def __init__(self, number: int, name: str, framing: Framing) -> None: ...
     @property
     def state_name(self) -> str: ...

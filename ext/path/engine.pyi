@@ -2,6 +2,7 @@ from typing import final
 
 from switch.machine.channel import Channel
 from switch.machine.channel_table import ChannelTable
+from switch.machine.link_connections import LinkChannel, LinkConnections
 from switch.machine.originals import Original, Wanted
 from switch.machine.partitions import Partitions
 from switch.machine.state import State
@@ -36,6 +37,10 @@ class Engine:
         """So many bytes of what was offered have left."""
     def take(self, channel: Channel) -> bytes | None: ...
     def tick(self) -> None: ...
+    def ask_for_key(self, connections: LinkConnections, choice: bytes) -> bool:
+        """Ask a link's issuer for a key; False when no connection is free for it."""
+    def answer_key_offer(self, channel: LinkChannel, headers: bytes, message: bytes, reason: int) -> bool:
+        """Answer a key that the issuer sent, with the number of a reason; whether the answer is on its way."""
     def take_wanted(self) -> list[Wanted]: ...
     def settle(self, wanted: Wanted, original: Original | None, is_certain: bool = True) -> None: ...
     def drain(self) -> None: ...

@@ -8,7 +8,7 @@ cimport cython
 from switch.base.stats cimport stats_add
 from switch.dialect.kinds cimport KIND_ECHO_TEST, KIND_SIGN_ON
 from switch.machine.link cimport Link
-from switch.machine.link_connections cimport LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON
+from switch.machine.link_connections cimport LinkConnections, LINK_SUSPENDED, PHASE_READY, PHASE_SIGNING_ON
 from switch.machine.listener cimport Listener
 from switch.machine.meters cimport Meters
 from switch.machine.note_queue cimport NOTE_FRAME_ERROR, NOTE_LINK_FRAME_ERROR
@@ -23,7 +23,7 @@ from switch.path.issuer_answer cimport expire
 from switch.path.kept_claims cimport oldest_claim_s, take_wanted_claims
 from switch.path.mesh_door cimport flush_elsewhere, hear, hear_stream, lose, reverse_undelivered
 from switch.path.network cimport (
-    begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
+    answer_key_offer, ask_for_key, begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
 )
 from switch.path.original_lookup cimport take_wanted
 from switch.path.own_claims cimport take_sought_claims
@@ -422,6 +422,33 @@ cdef class Engine:
             send_network(self.state, channel, KIND_ECHO_TEST)
         elif channel.phase == PHASE_READY and link.echo_interval_ns and quiet_ns > link.echo_interval_ns:
             send_network(self.state, channel, KIND_ECHO_TEST)
+
+    # --- keys ---------------------------------------------------------------------------------------------------
+
+    def ask_for_key(self, LinkConnections connections not None, bytes choice not None):
+        """Ask a link's issuer for a key; False when no connection is free for it.
+
+        Args:
+            connections: Those of the link.
+            choice: Which key, as the dialect says it.
+        """
+        cdef bint is_asked = ask_for_key(self.state, connections, choice)
+        self.state.deliver_notes()
+        return is_asked
+
+    def answer_key_offer(self, LinkChannel channel not None, bytes headers not None, bytes message not None,
+                         int reason):
+        """Answer a key that the issuer sent; whether the answer is on its way.
+
+        Args:
+            channel: As the link's key desk was given it, with headers and message.
+            headers: Of the message.
+            message: Without them.
+            reason: Number of the reason; that of ``approved`` where the key was taken up.
+        """
+        cdef bint is_answered = answer_key_offer(self.state, channel, headers, message, reason)
+        self.state.deliver_notes()
+        return is_answered
 
     # --- originals ------------------------------------------------------------------------------------------------
 

@@ -138,6 +138,10 @@ cdef bint _carries_mac(State state, Link link, const Answered *answered) noexcep
     verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
     if verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE:
         verdict = _verdict_by_former_key(state, link)
+    if (verdict == MAC_WRONG and link.connections.key_desk is not None and link.connections.key_desk.look_again()):
+        verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)    # another worker was told it
+        if verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE:
+            verdict = _verdict_by_former_key(state, link)
     if verdict == MAC_RIGHT:
         return True
     stats_add(state.meters.stats, state.meters.link[link.number].mac_failures, 1)

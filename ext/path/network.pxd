@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 from switch.machine.link cimport Link
-from switch.machine.link_connections cimport LinkChannel
+from switch.machine.link_connections cimport LinkChannel, LinkConnections
 from switch.machine.state cimport State
 
 
@@ -35,3 +35,12 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
 
 cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers) noexcept
 """Answer the issuer's own 0800, which stands in ``state.answer``."""
+
+cdef int answer_with(State state, LinkChannel channel, const uint8_t *headers, int reason) noexcept
+"""Answer it with a reason; 0, or -1 where no answer can be composed or sent."""
+
+cdef int answer_key_offer(State state, LinkChannel channel, bytes headers, bytes message, int reason) except -1
+"""Answer the key that an issuer sent, as the link's key desk was given it; whether the answer is on its way."""
+
+cdef bint ask_for_key(State state, LinkConnections connections, bytes choice) noexcept
+"""Ask the issuer for a key on one of our own connections; False when there is none, or none that is free."""

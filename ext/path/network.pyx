@@ -2,23 +2,27 @@
 
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
-from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_SIGN_OFF, KIND_SIGN_ON
-from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION
-from switch.dialect.tables cimport answer_mti
+from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
+from switch.crypto.mac cimport MAC_NONE
+from switch.dialect.authentication cimport MAC_RIGHT, MAC_WRONG, mac_fault, verify_message
+from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_MAC_FAILED
+from switch.dialect.tables cimport NO_FIELD, answer_mti
 from switch.machine.link_connections cimport (
     LinkConnections, LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF,
     PHASE_SIGNING_ON,
 )
 from switch.machine.note_queue cimport (
-    NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED, NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE,
-    NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
+    NOTE_LINK_DOWN, NOTE_LINK_MAC_FAILURE, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
+    NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
 )
 from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
 from switch.saf.delivery cimport send_due
-from switch.wire.scan cimport MessageIndex
-from switch.wire.translate cimport SLOT_RESPONSE_CODE, SLOT_STAN, Composer, Sources, fill_slot, sources_of
+from switch.wire.scan cimport MessageIndex, scan_message
+from switch.wire.translate cimport (
+    SLOT_KEY_CHOICE, SLOT_RESPONSE_CODE, SLOT_STAN, Composer, Sources, fill_slot, sources_of,
+)
 
 
 cdef void _come_up(State state, LinkConnections connections) noexcept:
@@ -124,6 +128,7 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     cdef Composer composer = <Composer>link.network_composers.get(kind)
     cdef uint32_t stan, number
     cdef Transaction *transaction
+    cdef bytes choice
     if channel.network_transaction != TRANSACTION_NONE:
         return
     if composer is None:
@@ -146,6 +151,9 @@ cdef void send_network(State state, LinkChannel channel, int kind) noexcept:
     state.clear_slots()
     write_digits(state.stan_text, 6, stan)
     fill_slot(&state.slots, SLOT_STAN, state.stan_text, 6)
+    if kind == KIND_KEY_EXCHANGE:
+        choice = channel.connections.key_choice
+        fill_slot(&state.slots, SLOT_KEY_CHOICE, choice, <int>len(choice))
     state.set_mti(<uint32_t>link.tables.kind_mti(kind))
     if _send(state, channel, composer, NULL, NULL) != 0:
         state.transactions.close(number)
@@ -167,6 +175,11 @@ cdef void test_doubted_links(State state) noexcept:
                 send_network(state, <LinkChannel>channel, KIND_ECHO_TEST)
 
 
+cdef bytes _message_of(State state):
+    """The issuer's message, for who reads it after this turn."""
+    return (<const char *>state.answer.data)[:state.answer.size]
+
+
 cdef void handle_network_answer(State state, LinkChannel channel, uint32_t number, int reason) noexcept:
     cdef Transaction *transaction = state.transactions.at(number)
     cdef Link link = state.link_of(channel)
@@ -176,6 +189,10 @@ cdef void handle_network_answer(State state, LinkChannel channel, uint32_t numbe
     channel.network_transaction = TRANSACTION_NONE
     if kind == KIND_SIGN_OFF:
         hang_up_link(state, channel, "signed off")
+    elif kind == KIND_KEY_EXCHANGE and channel.connections.key_desk is not None:
+        channel.connections.key_desk.take_answer(channel, _message_of(state), reason)
+        if channel.phase == PHASE_SIGNING_OFF:
+            send_network(state, channel, KIND_SIGN_OFF)
     elif reason != REASON_APPROVED:
         stats_add(state.meters.stats, state.meters.link[link.number].network_failures, 1)
         state.tell(NOTE_NETWORK_MESSAGE_REFUSED, link.number, kind, reason)
@@ -197,6 +214,11 @@ cdef void handle_network_timeout(State state, Link link, uint32_t number) noexce
     state.tell(NOTE_NETWORK_MESSAGE_NOT_ANSWERED, link.number, kind)
     if channel is not None:
         channel.network_transaction = TRANSACTION_NONE
+        if kind == KIND_KEY_EXCHANGE and channel.connections.key_desk is not None:
+            channel.connections.key_desk.take_silence()       # who knows no such message may well know payments
+            if channel.phase == PHASE_SIGNING_OFF:
+                send_network(state, channel, KIND_SIGN_OFF)
+            return
         hang_up_link(state, channel, "issuer did not answer")
 
 
@@ -204,17 +226,13 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
     cdef Link link = state.link_of(channel)
     cdef int kind = link.tables.classify(&state.answer)
     cdef int reason = REASON_APPROVED
-    cdef int size
-    if kind not in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_CUT_OVER):
-        reason = REASON_INVALID_TRANSACTION          # new keys are brought in by the key ceremony only
-    state.clear_slots()
-    if reason == REASON_APPROVED:
-        size = link.tables.accepted_code(state.answer.mti, state.code)
-    else:
-        size = link.tables.reason_to_code(reason, state.code)
-    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
-    state.set_mti(answer_mti(state.answer.mti))
-    if _send(state, channel, link.network_answer_composer, &state.answer, headers) != 0:
+    if kind == KIND_KEY_EXCHANGE and channel.connections.key_desk is not None:
+        reason = _hand_over_key(state, channel, headers)
+        if reason == REASON_APPROVED:
+            return                                       # it is answered when the key is kept
+    elif kind not in (KIND_SIGN_ON, KIND_SIGN_OFF, KIND_ECHO_TEST, KIND_CUT_OVER):
+        reason = REASON_INVALID_TRANSACTION              # here new keys are brought in by the key ceremony only
+    if answer_with(state, channel, headers, reason) != 0:
         return
     if kind == KIND_SIGN_OFF:
         channel.stay_behind()
@@ -222,3 +240,55 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
         _take_out_of_use(state, channel)
     elif kind == KIND_SIGN_ON and channel.phase != PHASE_SIGNING_OFF:
         _take_into_use(state, channel)
+
+
+cdef int _hand_over_key(State state, LinkChannel channel, const uint8_t *headers) noexcept:
+    """Give a key that the issuer sends to who keeps it, unless its MAC is wrong: REASON_MAC_FAILED then."""
+    cdef Link link = state.link_of(channel)
+    cdef int verdict = MAC_RIGHT
+    cdef bytes taken
+    if link.mac_key.algorithm != MAC_NONE and (link.tables.mac_field_of(&state.answer) != NO_FIELD
+                                               or (link.tables.mac_kinds >> <int>KIND_KEY_EXCHANGE) & 1):
+        verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
+        if (verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE
+                and state.calendar.now_ns < link.former_until_ns):
+            verdict = verify_message(state.macs, link.tables, &link.former_mac_key, &state.answer)
+    if verdict != MAC_RIGHT:
+        stats_add(state.meters.stats, state.meters.link[link.number].mac_failures, 1)
+        mac_fault(link.tables, &state.answer, verdict, &state.fault)
+        state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number)
+        return REASON_MAC_FAILED
+    taken = b"" if headers == NULL else (<const char *>headers)[:link.framing.headers_size]
+    channel.connections.key_desk.take_offer(channel, taken, _message_of(state))
+    return REASON_APPROVED
+
+
+cdef int answer_with(State state, LinkChannel channel, const uint8_t *headers, int reason) noexcept:
+    cdef Link link = state.link_of(channel)
+    cdef int size
+    state.clear_slots()
+    if reason == REASON_APPROVED:
+        size = link.tables.accepted_code(state.answer.mti, state.code)
+    else:
+        size = link.tables.reason_to_code(reason, state.code)
+    fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
+    state.set_mti(answer_mti(state.answer.mti))
+    return _send(state, channel, link.network_answer_composer, &state.answer, headers)
+
+
+cdef int answer_key_offer(State state, LinkChannel channel, bytes headers, bytes message, int reason) except -1:
+    cdef Link link = state.link_of(channel)
+    if not channel.is_open or scan_message(link.tables.spec, message, len(message), &state.answer, &state.fault) != 0:
+        return False
+    return answer_with(state, channel, headers, reason) == 0
+
+
+cdef bint ask_for_key(State state, LinkConnections connections, bytes choice) noexcept:
+    cdef LinkChannel channel
+    for _ in range(len(connections.channels)):
+        channel = connections.next_own()
+        if channel.phase == PHASE_READY and channel.network_transaction == TRANSACTION_NONE:
+            connections.key_choice = choice
+            send_network(state, channel, KIND_KEY_EXCHANGE)
+            return channel.network_transaction != TRANSACTION_NONE
+    return False

@@ -40,6 +40,7 @@ cdef enum Slot:               # order of switch.wire.slots.SLOTS; a test compare
     SLOT_PARTIAL_APPROVAL     # the field with the mark of terminals that can take the approval of a part
     SLOT_BATCH                # the field with the batch number, as the answer to a sign-in says it
     SLOT_DOWNLOAD             # hex digits: what a terminal loads from the switch
+    SLOT_KEY_CHOICE           # which key is asked for, as the dialect says it
     SLOT_COUNT
 
 cdef struct SlotValue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -136,13 +136,21 @@ class AdminClient:
         """
         return self._document("POST", "/reversals/close", which)
 
-    def _document(self, method: str, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def exchange_keys(self, link: str, usages: Sequence[str]) -> dict[str, str]:
+        """Have an issuer asked for keys; check values of those that came.
+
+        Raises:
+            AdminError: see there.
+        """
+        return self._document("POST", "/keys/exchange", {"link": link, "usages": list(usages)})
+
+    def _document(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         answer = self._ask(method, path, body)
         if not isinstance(answer, dict):
             raise AdminError(f"{self.address}: answered something that is no JSON object")
         return answer
 
-    def _ask(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         if method != "GET" and self._wanted is not None:
             # One that is too old to look whom a question names must not be asked to do anything.
             self._exchange("GET", "/livez", None)
@@ -158,7 +166,7 @@ class AdminClient:
         except ValueError as error:
             raise AdminError(f"{self.address}: no answer from a daemon: {error}") from error
 
-    def _exchange(self, method: str, path: str, body: Mapping[str, str] | None) -> tuple[int, str, bytes]:
+    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str, bytes]:
         """Ask one thing of whom we mean: status, its words, and the body."""
         headers = {"Connection": "close", **({} if self._wanted is None else self._wanted.headers())}
         data = None

@@ -26,6 +26,7 @@ from switch.journal.problems import JournalError
 from switch.keys import Key, KeyFile, KeyFileError, KeySource
 from switch.keys.journal_keys import journal_keys
 from switch.keys.names import former_name
+from switch.keys.wrapping import check_wrapping
 from switch.tables.registry import Registry
 from switch.tables.registry_files import build_registry
 from switch.tables.risk import Risk
@@ -110,6 +111,7 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     problems += _check_dialects(config, dialects)
     problems += _check_kinds(config, dialects)
     problems += _check_attempts(config, dialects)
+    problems += _check_exchanges(config, dialects)
     routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
     if routes is not None:
         problems += _check_routes(config, routes)
@@ -294,7 +296,9 @@ def check_link_keys(config: Config, keys: KeyFile) -> Iterator[Problem]:
     """Keys of links that are not there, or of another sort than is needed."""
     for link in config.links:
         yield from (Problem(str(config.file), key, reason) for key, reason in _link_key_faults(link, keys))
-        if link.mac is not None and (former := former_name(link.mac.key)) in keys:
+        place = f"link[{link.name}].key_exchange.under"
+        yield from (Problem(str(config.file), place, reason) for reason in _exchange_faults(link, keys))
+        if link.key_exchange is None and link.mac is not None and (former := former_name(link.mac.key)) in keys:
             reason = f"{former} is still accepted for a while after each start: remove it when the issuer has changed"
             yield Problem(str(config.file), f"link[{link.name}].mac.key", reason, "warning")
     for number, section in enumerate(config.base_keys):
@@ -326,6 +330,34 @@ def _link_key_faults(link: LinkSection, keys: KeyFile) -> Iterator[tuple[str, st
             yield place, f"needed a zpk, but {key.name} is a {key.usage}"
         elif not fits_pin(key.algorithm, link.pin.format):
             yield place, f"{key.name} is a key for {key.algorithm}, which PIN blocks of {link.pin.format} cannot use"
+
+
+def _exchange_faults(link: LinkSection, keys: KeyFile) -> Iterator[str]:
+    """What keeps a link's keys from travelling under its ZMK."""
+    if link.key_exchange is None:
+        return
+    under = _find_key(keys, link.key_exchange.under)
+    if under is None:
+        yield f"the key file has no key {link.key_exchange.under}"
+    elif under.usage != "zmk":
+        yield f"needed a zmk, but {under.name} is a {under.usage}"
+    else:
+        for part in (link.mac, link.pin):
+            key = None if part is None else _find_key(keys, part.key)
+            try:
+                if key is not None:
+                    check_wrapping(under, key.algorithm)
+            except ValueError as error:
+                yield str(error)
+
+
+def _check_exchanges(config: Config, dialects: Mapping[str, Dialect]) -> Iterator[Problem]:
+    """Links that exchange keys in a dialect that does not say how."""
+    for link in config.links:
+        dialect = dialects.get(link.dialect)
+        if link.key_exchange is not None and dialect is not None and dialect.file.key_exchange is None:
+            reason = f"dialect {dialect.name} has no table key_exchange, which says how keys are exchanged"
+            yield Problem(str(config.file), f"link[{link.name}].key_exchange", reason)
 
 
 def _base_key_fault(section: BaseKeySection, key: Key | None) -> str:

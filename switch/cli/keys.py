@@ -26,6 +26,7 @@ from switch.cli.key_ceremony import (
     require_check,
     take_component,
 )
+from switch.cli.key_exchange import exchange
 from switch.cli.listing import listing, plain_console
 from switch.cli.report import EXIT_NOT_VALID, print_problems, status_of
 from switch.config import ConfigError, load_config
@@ -57,6 +58,7 @@ COMPONENTS_MAX = 9
 ALGORITHM_DEFAULT = "3des-2key"
 
 app = command_group()
+app.command("exchange")(exchange)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as terminal/10000001/tak or link/bank-a/zpk.")]
 UsageOption = Annotated[

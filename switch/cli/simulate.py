@@ -24,7 +24,15 @@ from switch.simulators.latency import Latency, parse_latency
 from switch.simulators.receipts import FleetCounters, duration, quantiles_us, write_receipts
 from switch.simulators.rules import Rules
 from switch.simulators.scenario import PaymentCard, Scenario
-from switch.simulators.setup import Keys, SetupError, read_model, registered_terminals, spare_collections, terminal_tls
+from switch.simulators.setup import (
+    Keys,
+    SetupError,
+    issuer_keys,
+    read_model,
+    registered_terminals,
+    spare_collections,
+    terminal_tls,
+)
 from switch.simulators.stans import Numbers, default_file
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import issuer_tls
@@ -97,6 +105,11 @@ def issuer(  # noqa: PLR0917 - options
     master_key_env: MasterKeyEnv = None,
     mac_key: MacKey = None,
     mac_algorithm: MacAlgorithm = "x9.19",
+    zmk: Annotated[str | None, typer.Option(help="Give new keys when asked, under the key of this name.")] = None,
+    pin_key: Annotated[str | None, typer.Option(help="Name of the PIN key, to be exchanged, too.")] = None,
+    new_key_seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="With --zmk: send a new MAC key, then a PIN key, so often.")
+    ] = None,
     certificate: Annotated[Path | None, typer.Option(help="PEM file: speak TLS with this certificate.")] = None,
     private_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
     ca: Annotated[Path | None, typer.Option(help="PEM file of the acquirer's authorities.")] = None,
@@ -127,8 +140,10 @@ def issuer(  # noqa: PLR0917 - options
             seed,
             charge_after_reversal,
         )
-        mac = Keys(keys, master_key_file, master_key_env).mac(mac_key, mac_algorithm)
+        opened = Keys(keys, master_key_file, master_key_env)
+        mac = opened.mac(mac_key, mac_algorithm)
         profile = Profile(load_dialect(dialect))
+        own_keys = issuer_keys(profile, opened, zmk, pin_key, mac)
         server, client = issuer_tls(certificate, private_key, ca, listens=listen is not None)
     except (ValueError, OSError, ConfigError) as error:
         _wrong(error)
@@ -137,7 +152,9 @@ def issuer(  # noqa: PLR0917 - options
 
     async def play() -> None:
         simulated = Issuer(profile, settings, mac)
+        simulated.keys = own_keys
         ended = _end_of_run(seconds)
+        offering = asyncio.create_task(simulated.keep_offering(new_key_seconds))
         if listen is not None:
             port = await simulated.listen(listen.host, listen.port, server)
             typer.echo(f"{name}: listening on {listen.host}:{port}, {dialect}")
@@ -149,6 +166,7 @@ def issuer(  # noqa: PLR0917 - options
             except TimeoutError:
                 simulated.echo()
         await ended.wait()
+        offering.cancel()
         await simulated.stop()
         counters = simulated.counters
         totals = simulated.ledger.totals()

@@ -51,6 +51,7 @@ def check_consistency(draft: PartialConfig) -> None:
         key = f"link[{link.name}]"
         _check_link_side(draft, link, key)
         _check_link_times(draft, link, key)
+        _check_key_exchange(draft, link, f"{key}.key_exchange")
         if link.stand_in is not None:
             _check_stand_in(draft, link.stand_in, f"{key}.stand_in")
     _check_journal(draft)
@@ -439,6 +440,15 @@ def _check_accepting(draft: PartialConfig, link: LinkSection, key: str) -> None:
     if link.tls is not None and (link.tls.ca is None) != (link.tls.peer_name is None):
         missing, present = ("peer_name", "ca") if link.tls.peer_name is None else ("ca", "peer_name")
         draft.error(f"{key}.tls.{missing}", f"is required with {present}: the authority vouches for others too")
+
+
+def _check_key_exchange(draft: PartialConfig, link: LinkSection, key: str) -> None:
+    if link.key_exchange is None:
+        return
+    if link.mac is None and link.pin is None:
+        draft.error(key, "needed a key to be exchanged: mac, pin or both")
+    if draft.nodes:
+        draft.error(key, "each node has a key file of its own, and the others would not learn of a new key")
 
 
 def _check_link_times(draft: PartialConfig, link: LinkSection, key: str) -> None:

@@ -22,6 +22,7 @@ from switch.config.sections import (
     BackofficeSection,
     BaseKeySection,
     KeysSection,
+    LinkKeyExchange,
     OriginalsSection,
     RegistrySection,
     RiskSection,
@@ -512,6 +513,7 @@ class LinkSection(Section):
     )
     mac: LinkMac | None = Field(None, description="The MAC; without it messages are neither signed nor verified.")
     pin: LinkPin | None = Field(None, description="The PIN block; without it requests with a PIN are refused.")
+    key_exchange: LinkKeyExchange | None = Field(None, description="New keys by messages; without it, by people alone.")
     tls: LinkTls | None = Field(None, description="TLS; without it the link speaks plain TCP.")
 
 

@@ -52,6 +52,19 @@ class KeysSection(Section):
     )
 
 
+class LinkKeyExchange(Section):
+    """Keys that the issuer and we give each other while the daemon runs, by network management messages."""
+
+    under: KeyName = Field(description="Name of the zone master key (ZMK) in the key file, under which they travel.")
+    ask_seconds: int = count(
+        0,
+        "Ask the issuer for new keys at each start, and again so long after the last ones came; 0: only when "
+        "`authswitch keys exchange` says so. What the issuer sends by itself is always taken.",
+        least=0,
+        most=31_536_000,
+    )
+
+
 class RegistrySection(Section):
     """Who may speak: as two files say it, or as the store does."""
 

@@ -55,6 +55,7 @@ def check(
         *checks.sign_in(),
         *checks.terminal_says(),
         *checks.downloads(),
+        *checks.key_exchange(),
         *checks.mac(),
         *checks.subfields(),
         *checks.variants(),
@@ -195,6 +196,17 @@ class _Checks:
         ):
             if len(set(map(str.upper, names))) < len(names):
                 yield ("downloads", table), "one of them is there twice"
+
+    def key_exchange(self) -> Found:
+        rules = self.file.key_exchange
+        if rules is None:
+            return
+        yield from self._reference(rules.choice, ("key_exchange", "choice"))
+        yield from self._whole_field(str(rules.key), ("key_exchange", "key"))
+        if rules.pin_key.startswith(rules.mac_key) or rules.mac_key.startswith(rules.pin_key):
+            yield ("key_exchange", "mac_key"), "does not tell the MAC key from the PIN key"
+        if "key_exchange" not in self.file.kinds or "key_exchange" not in self.file.network:
+            yield ("key_exchange",), "needed kinds.key_exchange and network.key_exchange, the messages that bring keys"
 
     def terminal_says(self) -> Found:
         table = self.file.terminal_says

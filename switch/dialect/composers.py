@@ -25,7 +25,7 @@ from switch.dialect.policy import (
 )
 from switch.wire.translate import Composer, Step
 
-NETWORK_KINDS = (Kind.SIGN_ON, Kind.SIGN_OFF, Kind.ECHO_TEST)
+NETWORK_KINDS = (Kind.SIGN_ON, Kind.SIGN_OFF, Kind.ECHO_TEST, Kind.KEY_EXCHANGE)
 """Network management messages that we begin."""
 
 

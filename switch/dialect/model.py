@@ -370,6 +370,21 @@ class Downloads(Table):
     applications: Annotated[list[ChipApplication], Field(max_length=99)] = []
 
 
+class KeyExchange(Table):
+    """Keys that an issuer and we give each other by messages of the kind ``key_exchange``."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """What this was taken from; `unconfirmed` where nobody compared it with that."""
+    choice: FieldReference
+    """Where a message says which key it is about."""
+    pin_key: Annotated[str, Field(pattern=r"^[0-9A-Z]{1,16}$")]
+    """With what that begins where it is the PIN key (ZPK)."""
+    mac_key: Annotated[str, Field(pattern=r"^[0-9A-Z]{1,16}$")]
+    """The same of the MAC key (ZAK)."""
+    key: Annotated[int, Field(ge=2, le=128)]
+    """The field with the key under the ZMK and the check value behind it, in hex digits or bytes; or a key block."""
+
+
 class OriginalPart(Table):
     """One part of the data that name an original."""
 
@@ -458,6 +473,7 @@ class DialectFile(Table):
     partial_approval: PartialApproval = PartialApproval()
     sign_in: SignIn = SignIn()
     downloads: Downloads = Downloads()
+    key_exchange: KeyExchange | None = None
     response_codes: ResponseCodes
     kind_code: KindCode | None = None
     entry_modes: EntryModes | None = None

@@ -97,6 +97,11 @@ class SharedKeys:
             os.pwrite(descriptor, number.to_bytes(NUMBER_BYTES, "big"), 0)
             os.ftruncate(self._rooms[1 - room], 0)
 
+    @property
+    def number(self) -> int:
+        """How often something was put; nothing waits for it."""
+        return max(int.from_bytes(os.pread(room, NUMBER_BYTES, 0), "big") for room in self._rooms)
+
     def head(self) -> bytes | None:
         """Whose the table is; None: nothing was put yet.
 

@@ -12,10 +12,11 @@ import itertools
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
 from switch.admin.health import Health, Readiness, answered
+from switch.admin.keys import KeyDesk, NobodyAsked, NotExchanged
 from switch.admin.saf import EntryDesk
 from switch.base.log import get_logger
 from switch.saf.owed_entries import NotOwed
@@ -32,7 +33,12 @@ CLOSE_SECONDS = 4.5
 """With these a worker's reason begins or ends, where a restart brings it along, its own or another worker's."""
 
 LENGTH = struct.Struct(">I")
-REFUSALS: Mapping[str, type[ValueError | NotOwed]] = {"not owed": NotOwed, "wrong": ValueError}
+REFUSALS: Mapping[str, type[ValueError | NotOwed | NotExchanged]] = {
+    "not owed": NotOwed,
+    "not exchanged": NotExchanged,
+    "nobody asked": NobodyAsked,
+    "wrong": ValueError,
+}
 """What an answer may say instead of a result, and what the asker raises then."""
 
 log = get_logger(__name__)
@@ -65,6 +71,9 @@ class WorkerSide(Protocol):
     async def give_up(self, *, rrn: str, what: str, link: str | None, operator: str, reason: str) -> Mapping[str, Any]:
         """Give one up."""
 
+    async def exchange_keys(self, *, link: str, usages: Sequence[str]) -> Mapping[str, str]:
+        """Have an issuer asked for keys; check values of those that came. May raise ``NotExchanged``."""
+
     async def drain(self) -> None:
         """Finish what is in flight, and end."""
 
@@ -75,11 +84,13 @@ class LocalWorker:
     Args:
         health: Its state.
         entries: What it owes issuers.
+        keys: New keys of issuers.
     """
 
-    def __init__(self, health: Health, entries: EntryDesk) -> None:
+    def __init__(self, health: Health, entries: EntryDesk, keys: KeyDesk) -> None:
         self._health = health
         self._entries = entries
+        self._keys = keys
 
     async def status(self) -> Mapping[str, Any]:
         """What is going on."""
@@ -100,6 +111,10 @@ class LocalWorker:
     async def give_up(self, **which: Any) -> Mapping[str, Any]:
         """Give one up."""
         return await self._entries.give_up(**which)
+
+    async def exchange_keys(self, **which: Any) -> Mapping[str, str]:
+        """Have an issuer asked for keys."""
+        return await self._keys.exchange_keys(**which)
 
     async def drain(self) -> None:
         """Finish what is in flight, and end."""
@@ -204,12 +219,17 @@ class RemoteWorker:
         closed: Mapping[str, Any] = await self._ask("give_up", CLOSE_SECONDS, **which)
         return closed
 
+    async def exchange_keys(self, **which: Any) -> Mapping[str, str]:
+        """Have an issuer asked for keys."""
+        came: Mapping[str, str] = await self._ask("exchange_keys", CLOSE_SECONDS, **which)
+        return came
+
     async def drain(self) -> None:
         """Finish what is in flight, and end."""
         await self._ask("drain")
 
 
-QUESTIONS = ("status", "readiness", "listed", "retry", "give_up", "drain")
+QUESTIONS = ("status", "readiness", "listed", "retry", "give_up", "exchange_keys", "drain")
 
 
 async def answer_questions(connection: socket.socket, worker: WorkerSide) -> None:
@@ -254,6 +274,9 @@ async def _answer(worker: WorkerSide, question: Mapping[str, Any]) -> dict[str, 
         return {"answer": await asked}
     except NotOwed as error:
         return {"refusal": "not owed", "words": str(error)}
+    except NotExchanged as error:
+        refusal = "nobody asked" if isinstance(error, NobodyAsked) else "not exchanged"
+        return {"refusal": refusal, "words": str(error)}
     except (TypeError, ValueError) as error:
         return {"refusal": "wrong", "words": str(error)}
     except Exception as error:

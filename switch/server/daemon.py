@@ -30,13 +30,14 @@ from switch.mesh.peer import Peer
 from switch.path.engine import full_tables, in_flight
 from switch.server.assembly import build_engine, utc_offset_seconds
 from switch.server.fleet import claim_addresses, serve_with_workers, tell_doubts
-from switch.server.fronts import AdminFront, DeskFront, Front, own_status
+from switch.server.fronts import AdminFront, DeskFront, Desks, Front, own_status
 from switch.server.gauges import Gauges
 from switch.server.handover import Handover
 from switch.server.heartbeat import beat_counter
 from switch.server.introduction import Introduction, worker_name
 from switch.server.issuers import Caller, IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
+from switch.server.key_exchange import KeyDesks, link_desks
 from switch.server.link_keys import LinkKeys
 from switch.server.mates import Mates
 from switch.server.nodes import Nodes
@@ -103,6 +104,15 @@ class Daemon:
         )
         self._states = self._engine.partitions.states
         self._link_keys = LinkKeys(config, self._states, self._place.keys, self._stats)
+        desks = link_desks(
+            config,
+            parts.dialects,
+            self._engine,
+            keys=self._place.keys,
+            stats=self._stats,
+            take_news=self._link_keys.take_news,
+        )
+        self._key_desks = KeyDesks(desks, [link.name for link in config.links])
         self._introduction: Introduction | None = None
         self._peers = self._meet_others(parts, partitions)
         self._mates: Mates | None = None
@@ -138,9 +148,9 @@ class Daemon:
         self._saf = SafDesk(self._engine, self._stats, lambda: self._started)
         self._identity = Identity.new(config.switch.name, config.file)
         self.front: Front = (
-            AdminFront(config, self._stats, self, self._saf, self._identity)
+            AdminFront(config, self._stats, self, Desks(self._saf, self._key_desks), self._identity)
             if handover is None
-            else DeskFront(self._place.number, self, self._saf, handover)
+            else DeskFront(self._place.number, self, Desks(self._saf, self._key_desks), handover)
         )
 
     def _meet_others(self, parts: Parts, partitions: int) -> list[Peer]:
@@ -427,7 +437,14 @@ class Daemon:
             *(numbers.keep for numbers in self._numbers),
             self._counters.keep,
         )
-        chores = (*keepers, self._gauges.refresh, self._saf.refresh, self._link_keys.look, self._beat)
+        chores = (
+            *keepers,
+            self._gauges.refresh,
+            self._saf.refresh,
+            self._link_keys.look,
+            self._exchange_keys,
+            self._beat,
+        )
         while True:
             for chore in chores:
                 try:
@@ -436,6 +453,10 @@ class Daemon:
                     # Gauges that stand still are better than a switch that does, and the next round may do better.
                     self._notes("housekeeping_failed", {"reason": f"{type(error).__name__}: {error}"})
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    def _exchange_keys(self) -> None:
+        if self._started and not self._engine.state.draining:
+            self._key_desks.look()
 
     def _beat(self) -> None:
         self._stats.add(self._beats)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from switch.admin.health import Readiness
+from switch.admin.keys import NobodyAsked, NotExchanged
 from switch.base.log import get_logger
 from switch.config.mesh_sections import ALONE, Node
 from switch.saf.owed_entries import NotOwed
@@ -209,6 +210,20 @@ class Desk:
             return await seat.side.give_up(rrn=rrn, what=what, link=link, operator=operator, reason=reason)
         except WorkerSilent as error:
             raise NotOwed(f"{error}: list what is owed before you try again, it may have been closed") from error
+
+    async def exchange_keys(self, *, link: str, usages: Sequence[str]) -> Mapping[str, str]:
+        """Have an issuer asked for keys, by the first worker that has a connection.
+
+        Raises:
+            NotExchanged: None came.
+        """
+        told = ["no worker is there"]
+        for seat in self._seats:
+            try:
+                return await self._of(seat, lambda side: side.exchange_keys(link=link, usages=usages))
+            except (NobodyAsked, WorkerSilent) as error:
+                told.append(str(error))
+        raise NotExchanged(told[-1])
 
     # --- asking all -------------------------------------------------------------------------------------------------
 

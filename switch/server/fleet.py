@@ -25,7 +25,7 @@ from switch.mesh.counts import CountsHeard
 from switch.server.acceptor import takes_both
 from switch.server.assembly import stand_ins_of
 from switch.server.desk import Desk, seats_of
-from switch.server.fronts import AdminFront, own_status
+from switch.server.fronts import AdminFront, Desks, own_status
 from switch.server.handover import Handover, NewsReader
 from switch.server.heartbeat import keep_beating
 from switch.server.meeting_folder import MeetingFolder
@@ -207,7 +207,7 @@ def _run_desk(config: Config, stats: Stats, handover: Handover, partitions: int)
             lambda: os.kill(supervisor, signal.SIGTERM),
         )
         news = NewsReader(handover.inherited(), desk.hear)
-        front = AdminFront(config, stats, desk, desk, identity)
+        front = AdminFront(config, stats, desk, Desks(desk, desk), identity)
         try:
             await front.start()
             news.start()

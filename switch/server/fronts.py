@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from switch.admin.callers import Gate
 from switch.admin.health import Health
 from switch.admin.identity import Identity, remove_identity, write_identity
+from switch.admin.keys import KeyDesk, key_routes
 from switch.admin.saf import EntryDesk, saf_routes
 from switch.admin.server import AdminServer
 from switch.base.stats import Stats
@@ -41,6 +42,18 @@ class Front(Protocol):
         """Where it can be asked, for the log."""
 
 
+class Desks(NamedTuple):
+    """Who is asked for more than how a worker is.
+
+    Attributes:
+        entries: What issuers are owed.
+        keys: New keys of issuers.
+    """
+
+    entries: EntryDesk
+    keys: KeyDesk
+
+
 class AdminFront:
     """An admin server, with the file that says whose it is.
 
@@ -48,20 +61,20 @@ class AdminFront:
         config: The configuration.
         stats: The counters.
         health: Who is asked.
-        entries: Who is asked for what is owed.
+        desks: Who is asked for the rest.
         identity: Whose it is.
     """
 
     serving = "serving"
 
-    def __init__(self, config: Config, stats: Stats, health: Health, entries: EntryDesk, identity: Identity) -> None:
+    def __init__(self, config: Config, stats: Stats, health: Health, desks: Desks, identity: Identity) -> None:
         self._folder = config.journal.directory if config.journal.mode == "files" else None
         self._identity = identity
         self.server = AdminServer(
             stats,
             health,
             config.admin.bind,
-            routes=saf_routes(entries),
+            routes=[*saf_routes(desks.entries), *key_routes(desks.keys)],
             identity=identity,
             scrape_bind=config.admin.scrape_bind,
             gate=Gate(config.admin.tokens_file),
@@ -100,15 +113,15 @@ class DeskFront:
     Args:
         number: Of the worker.
         health: Who is asked.
-        entries: Who is asked for what is owed.
+        desks: Who is asked for the rest.
         handover: Where connections come from.
     """
 
     serving = "worker serves"
 
-    def __init__(self, number: int, health: Health, entries: EntryDesk, handover: Handover) -> None:
+    def __init__(self, number: int, health: Health, desks: Desks, handover: Handover) -> None:
         self._number = number
-        self._worker = LocalWorker(health, entries)
+        self._worker = LocalWorker(health, desks.entries, desks.keys)
         self._listener = NewsReader(handover.inherited(), self._hear)
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 
 from switch.base.log import get_logger
 from switch.base.stats import Stats
@@ -13,6 +15,7 @@ from switch.config import Config, LinkSection
 from switch.files.problems import errors_among
 from switch.journal.boot import since_boot_ns
 from switch.keys import KeyFile, KeyFileError
+from switch.keys.exchange import next_name
 from switch.keys.key import check_value
 from switch.keys.names import former_name
 from switch.machine.link import Link
@@ -26,6 +29,7 @@ NOT_TAKEN_UP = "keys not taken up: those of before stay in use"
 UNREADABLE = "the key file cannot be opened: what was opened before stays in use"
 WAITING = "keys of links in the key file are not those in use: SIGHUP takes them up"
 NS_A_SECOND = 1_000_000_000
+NEVER_NS = 2**62
 LOOK_SECONDS = 5.0
 BEGIN_SECONDS = 10.0
 """How long a start waits for keys that were to be taken up before it, in front of those that its predecessor had."""
@@ -57,6 +61,9 @@ class LinkKeys:
         )
         former_seconds = 0 if config.keys is None else config.keys.terminal_former_seconds
         self._terminals = TerminalKeys(states[0].registry, former_seconds)
+        self._given: dict[str, bytes] = {}
+        self._secret = os.urandom(32)
+        self._number = -1
         self._has_begun = False
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +106,7 @@ class LinkKeys:
         if self._keys is not None and self._has_begun and now_s >= self._next_look_s:
             self._next_look_s = float("inf")
             self._spawn(self._look(self._keys))
+        self.take_news()
 
     async def _begin_in_force(self, keys: NodeKeys) -> int:
         """Take up what is in force; gives how often the daemon had been told to when it came to be."""
@@ -183,19 +191,52 @@ class LinkKeys:
         """Give all links their keys; the check values of their MAC keys, by link."""
         shown = {}
         for section, link in self._links():
-            give_keys(section, link, keys.source())
-            if section.mac is not None and (found := keys.lookup(section.mac.key)) is not None:
-                shown[section.name] = check_value(found[1], found[0])
-        self._take_former(keys)
+            self._give(section, link, keys)
+            if check := _shown(section, keys):
+                shown[section.name] = check
         return shown
 
-    def _take_former(self, keys: KeyFile) -> None:
-        """Let answers under MAC keys that were replaced be taken, for their time from now on."""
-        until_ns = since_boot_ns() + self._former_s * NS_A_SECOND  # a calendar may not have been moved yet
-        for section, link in self._links():
-            if section.mac is not None and keys.value(section.mac.key) is not None:
-                former = keys.value(former_name(section.mac.key))
-                link.set_former_mac_key(section.mac.algorithm, former, section.mac.padding, until_ns)
+    def take_news(self) -> bool:
+        """Take up keys that came by messages, here or at another worker; whether there were such."""
+        if self._keys is None or not self._has_begun or self._keys.number_in_force == self._number:
+            return False
+        number = self._keys.number_in_force
+        changed = {}
+        try:
+            _, keys = self._keys.in_force()
+        except KeyFileError:
+            return False  # another process has them for the moment
+        with keys:
+            for section, link in self._links():
+                if self._digest(section, keys) != self._given.get(section.name):
+                    self._give(section, link, keys, is_last=link is self._states[-1].links[link.number])
+                    changed[section.name] = _shown(section, keys)
+        self._number = number
+        if changed:
+            log.info("keys of messages in use", links=changed)
+            self._look_soon()
+        return bool(changed)
+
+    def _give(self, section: LinkSection, link: Link, keys: KeyFile, *, is_last: bool = True) -> None:
+        """Give a link its keys. Answers under a MAC key that was replaced, or is to be used next, are taken, too."""
+        give_keys(section, link, keys.source())
+        if section.mac is not None and keys.value(section.mac.key) is not None:
+            other = keys.value(next_name(section.mac.key))
+            until_ns = NEVER_NS
+            if other is None:
+                other = keys.value(former_name(section.mac.key))
+                until_ns = since_boot_ns() + self._former_s * NS_A_SECOND  # a calendar may not have been moved yet
+            link.set_former_mac_key(section.mac.algorithm, other, section.mac.padding, until_ns)
+        if is_last:
+            self._given[section.name] = self._digest(section, keys)
+
+    def _digest(self, section: LinkSection, keys: KeyFile) -> bytes:
+        """What tells whether a link's keys are others than those that it was given."""
+        digest = blake2b(key=self._secret, digest_size=16)
+        for part in (section.mac, section.pin):
+            for name in () if part is None else (part.key, next_name(part.key), former_name(part.key)):
+                digest.update(b"|" + (keys.value(name) or b""))
+        return digest.digest()
 
     def _links(self) -> Iterator[tuple[LinkSection, Link]]:
         for state in self._states:
@@ -204,6 +245,12 @@ class LinkKeys:
     @property
     def _former_s(self) -> int:
         return 0 if self._config.keys is None else self._config.keys.former_seconds
+
+
+def _shown(section: LinkSection, keys: KeyFile) -> str:
+    """The check value of a link's MAC key; empty where it has none."""
+    found = None if section.mac is None else keys.lookup(section.mac.key)
+    return "" if found is None else check_value(found[1], found[0])
 
 
 def _is_waiting(keys: NodeKeys) -> bool:

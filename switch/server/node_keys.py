@@ -7,8 +7,9 @@ for each time that the file was saved, and one that refuses its PIN is left alon
 
 from __future__ import annotations
 
+import dataclasses
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -16,9 +17,12 @@ from switch.base.stats import Stats
 from switch.config import Config, load_config
 from switch.config.key_file import master_key_place, open_where_found
 from switch.config.sections import KeysSection
+from switch.dialect.key_exchange import USAGES
 from switch.files.problems import ConfigError
+from switch.journal.boot import since_boot_ns
 from switch.keys import KeyFile, KeyFileError
 from switch.keys.file import HEADER_BYTES, sealed_header
+from switch.keys.key import Key
 from switch.keys.master import MasterKeyPlace
 from switch.keys.names import former_name
 from switch.keys.problems import RefusedPinError
@@ -26,6 +30,8 @@ from switch.keys.shared import BusyError, ProcessLock, SharedKeys
 from switch.server.signals import reload_counter
 
 COUNT_BYTES = 8
+DUE_BYTES = 8
+NS_A_SECOND = 1_000_000_000
 REFUSED_BYTES = 4_096
 UNTIL_TOLD = "it is not tried again before SIGHUP or a restart"
 BUSY = "another process of this daemon is opening it, and does not come to an end"
@@ -45,13 +51,16 @@ class NodeKeys:
         self.file: Final = section.file
         self._config_file = config.file
         self._place = master_key_place(section)
-        self._links = [key for link in config.links for key in (link.mac, link.pin) if key is not None]
+        self._links = [key.key for link in config.links for key in (link.mac, link.pin) if key is not None]
+        self._under = [link.key_exchange.under for link in config.links if link.key_exchange is not None]
+        self._due = mmap.mmap(-1, DUE_BYTES * len(USAGES) * len(config.links))
         self._started = started
         self._told = told
         self._opening = ProcessLock("key-file")
         self._opened = SharedKeys("keys-opened", HEADER_BYTES)
         self._taking = ProcessLock("key-taking")
         self._in_force = SharedKeys("keys-in-force", COUNT_BYTES)
+        self._asking = ProcessLock("key-asking")
         self._refused = _RefusedPin()
 
     def header(self) -> bytes:
@@ -131,7 +140,80 @@ class NodeKeys:
 
     def of_links(self, keys: KeyFile) -> KeyFile:
         """Those of links alone, and their former ones; to be closed."""
-        return keys.part(name for section in self._links for name in (section.key, former_name(section.key)))
+        names = (each for name in self._links for each in (name, former_name(name)))
+        return keys.part([*names, *self._under])
+
+    # --- keys that come by messages -----------------------------------------------------------------------------------
+
+    @property
+    def number_in_force(self) -> int:
+        """Another one each time that keys were put in force; nothing waits for it."""
+        return self._in_force.number
+
+    def change_in_force(self, changes: Mapping[str, Key | None]) -> None:
+        """Let links have other keys of these names, or none, from now on; all else stays.
+
+        Raises:
+            KeyFileError: Another process does not let go of those of before.
+        """
+        with self._not_busy(), self._taking.held():
+            told, keys = self.in_force()
+            with keys:
+                for name, key in changes.items():
+                    if key is not None:
+                        keys.put(dataclasses.replace(key, name=name), replace=True)
+                    elif name in keys:
+                        keys.remove(name)
+                with keys.part(list(keys.names())) as changed:
+                    self._in_force.put(told.to_bytes(COUNT_BYTES, "big"), changed.table)
+
+    def save(self, keys: Sequence[Key]) -> None:
+        """Put keys into the file, in the place of those of their names. It takes a while.
+
+        Raises:
+            KeyFileError: It cannot be opened, or not be written.
+        """
+        with self._not_busy(), self._opening.held():
+            if reason := self._refused.reason(self._told()):
+                raise RefusedPinError(str(self.file), "", f"{reason}; {UNTIL_TOLD}")
+            file = open_where_found(self.file, self._places())
+            with file:
+                for key in keys:
+                    file.put(key, replace=True)
+                file.save()
+                self._opened.put(file.header, file.table)
+
+    def is_exchange_due(self, link: int, usage: str, is_regular: bool, again_seconds: int) -> bool:
+        """Whether this process is to ask for a key now, and no other one for a while.
+
+        Args:
+            link: Its number.
+            usage: Which key.
+            is_regular: Whether one is due that was never asked for.
+            again_seconds: How long it is nobody else's turn.
+        """
+        with self._asking.held():
+            due_ns = self._due_ns(link, usage)
+            if due_ns > since_boot_ns() or (due_ns == 0 and not is_regular):
+                return False
+            self.exchange_again(link, usage, again_seconds)
+            return True
+
+    def exchange_again(self, link: int, usage: str, again_seconds: int) -> None:
+        """A key was asked for: it is due again after so long, unless it comes."""
+        self._set_due(link, usage, since_boot_ns() + again_seconds * NS_A_SECOND)
+
+    def exchanged(self, link: int, usage: str, ask_seconds: int) -> None:
+        """A key came: the next one is due after so long; 0: never."""
+        self._set_due(link, usage, since_boot_ns() + ask_seconds * NS_A_SECOND if ask_seconds else 0)
+
+    def _due_ns(self, link: int, usage: str) -> int:
+        at = DUE_BYTES * (len(USAGES) * link + USAGES.index(usage))
+        return int.from_bytes(self._due[at : at + DUE_BYTES], "big")
+
+    def _set_due(self, link: int, usage: str, due_ns: int) -> None:
+        at = DUE_BYTES * (len(USAGES) * link + USAGES.index(usage))
+        self._due[at : at + DUE_BYTES] = due_ns.to_bytes(DUE_BYTES, "big")
 
     def _lent(self) -> KeyFile:
         return KeyFile.of_table(self.file, self._started.table.lent(), self._started.header)

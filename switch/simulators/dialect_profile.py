@@ -338,9 +338,19 @@ class Profile:
         return pieces
 
     def network_request(
-        self, kind: str, stan: str, *, terminal: str = "", merchant: str = "", batch: str = "000000"
+        self,
+        kind: str,
+        stan: str,
+        *,
+        terminal: str = "",
+        merchant: str = "",
+        batch: str = "000000",
+        pieces: Mapping[int, bytes] | None = None,
+        mac: MacSetting | None = None,
     ) -> bytes:
-        """A network management message: sign-on, sign-off, echo test.
+        """A network management message: sign-on, sign-off, echo test; with further fields where ``pieces`` has them.
+
+        It is signed where there is a ``mac``.
 
         Raises:
             KeyError: The dialect has none of that kind.
@@ -366,7 +376,9 @@ class Profile:
             texts[42] = f"{merchant:<15}"
         if "60.2" in self._subfields and 60 in texts:
             texts[60] = self._with_part(texts[60], "60.2", batch)
-        return self.writer.message(network.mti, {number: self.writer.piece(number, texts[number]) for number in texts})
+        written = {number: self.writer.piece(number, texts[number]) for number in texts}
+        written |= pieces or {}
+        return self.writer.message(network.mti, written) if mac is None else self.signed(network.mti, written, mac)
 
     def working_mac(self, message: Message, master_key: bytes, current: MacSetting | None) -> MacSetting | None:
         """The MAC key that a sign-in answer brings, or None when it brings none.

@@ -7,6 +7,7 @@ Everything runs on one event loop. The object is its own control interface: test
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from switch.simulators.dialect_profile import MacSetting, Profile
+    from switch.simulators.key_exchange import IssuerKeys
     from switch.wire.scan import Message
 
 _TRICKLE_S = 0.001
@@ -59,6 +61,8 @@ class IssuerCounters:
     """By kind: sign_on, sign_off, echo_test, key_exchange, cut_over."""
     outcomes: Counter[str] = field(default_factory=Counter)
     """By reason."""
+    keys: Counter[str] = field(default_factory=Counter)
+    """Keys that were sent, and taken or refused."""
     echoes_sent: int = 0
     echoes_answered: int = 0
     answer_us: deque[float] = field(default_factory=lambda: deque(maxlen=_ANSWERS_KEPT))
@@ -191,6 +195,9 @@ class Issuer:
         self._serial = 0
         self._own_stan = 0
         self._own_requests: set[str] = set()
+        self.keys: IssuerKeys | None = None
+        """Set where it exchanges keys with the acquirer."""
+        self._own_offers: dict[str, str] = {}
 
     # Sockets
 
@@ -268,6 +275,26 @@ class Issuer:
             message = self.profile.network_request("echo_test", stan)
             connection.send(self.profile.framing.wrap(message))
 
+    def offer_key(self, usage: str, value: bytes | None = None) -> None:
+        """Send the acquirer a new key, on one connection; it is used once it was taken."""
+        if self.keys is None:
+            raise ValueError("this issuer exchanges no keys")
+        connection = next(iter(self._connections))
+        self._own_stan = self._own_stan % 999_999 + 1
+        stan = f"{self._own_stan:06d}"
+        self._own_offers[stan] = usage
+        pieces = self.keys.make(usage, value)
+        mac = self._mac if "key_exchange" in self.profile.dialect.mac.kinds else None
+        message = self.profile.network_request("key_exchange", stan, pieces=pieces, mac=mac)
+        connection.send(self.profile.framing.wrap(message))
+
+    async def keep_offering(self, seconds: float | None) -> None:
+        """Send a new MAC key, then a new PIN key, and so on, where it has such and while there is a connection."""
+        for usage in itertools.cycle(() if self.keys is None or seconds is None else self.keys.usages):
+            await asyncio.sleep(seconds or 0)
+            if self._connections:
+                self.offer_key(usage)
+
     # Messages
 
     def receive(self, connection: IssuerConnection, headers: bytes, data: bytes) -> None:
@@ -283,11 +310,17 @@ class Issuer:
         elif mti[1] == _NETWORK:
             self._receive_network(connection, headers, message)
         else:
-            self._receive_request(connection, headers, data, message)
+            self._receive_request(connection, headers, message)
 
     def _receive_answer(self, message: Message) -> None:
         stan = self.profile.text(message, 11)
-        if message.mti[1] == _NETWORK and stan in self._own_requests:
+        if message.mti[1] == _NETWORK and stan in self._own_offers:
+            usage = self._own_offers.pop(stan)
+            taken = self.profile.text(message, 39) == self.profile.code(APPROVED, _NETWORK)
+            self.counters.keys["taken" if taken else "refused"] += 1
+            if taken and self.keys is not None:
+                self._use_key(usage)
+        elif message.mti[1] == _NETWORK and stan in self._own_requests:
             self._own_requests.discard(stan)
             self.counters.echoes_answered += 1
         else:
@@ -302,14 +335,31 @@ class Issuer:
             connection.signed_on = False
         pieces = self.profile.echo(message, network=True)
         pieces[39] = self.profile.code_piece(APPROVED, message.mti[1])
+        usage = None
+        if kind == "key_exchange" and self.keys is not None:
+            usage = self.keys.messages.read(message.data).usage
+            if usage is not None:
+                pieces |= self.keys.make(usage)
         self._reply(connection, headers, self.profile.writer.message(answer_mti(message.mti), pieces))
+        if usage is not None:
+            self._use_key(usage)
 
-    def _receive_request(self, connection: IssuerConnection, headers: bytes, data: bytes, message: Message) -> None:
+    def _use_key(self, usage: str) -> None:
+        if self.keys is not None:
+            self.keys.use(usage)
+            self._mac = self.keys.mac
+
+    def _signer(self, message: Message) -> MacSetting | None:
+        """With which key a request is signed, and so its answer: the present one, or one beside it; None: no such."""
+        candidates = [self._mac] if self.keys is None else self.keys.candidates()
+        return next((mac for mac in candidates if mac and self.profile.mac_is_right(message, message.data, mac)), None)
+
+    def _receive_request(self, connection: IssuerConnection, headers: bytes, message: Message) -> None:
         profile = self.profile
         counters = self.counters
         counters.requests += 1
         stan = profile.text(message, 11)
-        if self._mac is not None and not profile.mac_is_right(message, data, self._mac):
+        if self._mac is not None and self._signer(message) is None:
             counters.mac_failures += 1
             answer = self._compose(message, _Decision("mac_failed"))
             self._reply(connection, headers, answer)
@@ -373,7 +423,7 @@ class Issuer:
         if decision.balance is not None:
             currency = profile.text(message, 49) or "000"
             pieces[54] = profile.writer.piece(54, f"0002{currency}C{decision.balance:012d}")
-        mac = mac or self._mac
+        mac = mac or (self._mac if self.keys is None else self._signer(message) or self._mac)
         if mac is None:
             return profile.writer.message(answer_mti(message.mti), pieces)
         return profile.signed(answer_mti(message.mti), pieces, mac)

@@ -15,6 +15,7 @@ from switch.files.model_errors import problems_of
 from switch.files.problems import Problem
 from switch.keys import KeyFile, KeyFileError, load_master_key
 from switch.simulators.dialect_profile import MacSetting
+from switch.simulators.key_exchange import IssuerKeys
 from switch.simulators.terminals import TerminalIdentity
 from switch.simulators.tls import client_tls
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from switch.simulators.dialect_profile import Profile
 
 COLUMNS = ("id", "merchant", "state", "listeners", "mac_algorithm")
 """Of ``terminals.csv``, as far as a simulated terminal needs them."""
@@ -96,6 +99,24 @@ class Keys:
         except ValueError as error:
             raise SetupError(f"{self._path}: {name}: {error}") from error
         return setting
+
+
+def issuer_keys(
+    profile: Profile, keys: Keys, zmk: str | None, pin_key: str | None, mac: MacSetting | None
+) -> IssuerKeys | None:
+    """The keys that an issuer exchanges; None where no ZMK is named.
+
+    Raises:
+        SetupError: There is no such key.
+        ValueError: The dialect does not say how keys are exchanged, or the ZMK is not of DES.
+    """
+    if zmk is None:
+        return None
+    found = {name: keys.find(name) for name in (zmk, pin_key) if name is not None}
+    for name, value in found.items():
+        if value is None:
+            raise SetupError(f"there is no key {name}")
+    return IssuerKeys(profile, found[zmk] or b"", None if pin_key is None else found[pin_key], mac)
 
 
 def registered_terminals(

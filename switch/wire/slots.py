@@ -39,6 +39,7 @@ class Slot(DescribedEnum):
     PARTIAL_APPROVAL = 25, "the field with the mark of partial approval, set to what terminal and configuration allow"
     BATCH = 26, "in the answer to a sign-in, the field with the batch number, set to the terminal's"
     DOWNLOAD = 27, "hex digits: what a terminal loads from the switch"
+    KEY_CHOICE = 28, "which key an issuer is asked for, as the dialect says it"
 
 
 SLOTS: tuple[str, ...] = tuple(slot.label for slot in Slot)

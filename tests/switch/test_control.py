@@ -68,7 +68,7 @@ def conversation(talk, **options):
 
     async def run(is_remote):
         worker = Worker()
-        side = LocalWorker(worker, worker)
+        side = LocalWorker(worker, worker, worker)
         async with asyncio.timeout(DEADLINE_SECONDS):
             if not is_remote:
                 await talk(worker, side)
@@ -128,7 +128,7 @@ def remotely(talk, **options):
     async def run():
         worker = Worker()
         ours, theirs = socket.socketpair()
-        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker)))
+        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker, worker)))
         remote = RemoteWorker("1", **options)
         async with asyncio.timeout(DEADLINE_SECONDS):
             await talk(worker, remote, ours, answering)
@@ -168,7 +168,7 @@ def test_a_worker_that_is_not_there_or_has_ended_is_silent_at_once():
             await remote.status()
 
         again, theirs = socket.socketpair()
-        task = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker)))
+        task = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker, worker)))
         await remote.attach(again)
         assert await remote.status() == {"in_flight": 3}
         remote.detach()
@@ -177,7 +177,7 @@ def test_a_worker_that_is_not_there_or_has_ended_is_silent_at_once():
     async def run():
         worker = Worker()
         ours, theirs = socket.socketpair()
-        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker)))
+        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker, worker)))
         async with asyncio.timeout(DEADLINE_SECONDS):
             await talk(worker, RemoteWorker("1"), ours, answering)
 
@@ -229,7 +229,7 @@ def test_what_cannot_be_read_ends_the_connection_and_nothing_else(said):
     async def run():
         worker = Worker()
         ours, theirs = socket.socketpair()
-        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker)))
+        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker, worker)))
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -247,7 +247,7 @@ def test_a_question_that_there_is_not_is_refused(question):
     async def run():
         worker = Worker()
         ours, theirs = socket.socketpair()
-        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker)))
+        answering = asyncio.create_task(answer_questions(theirs, LocalWorker(worker, worker, worker)))
         reader, writer = await asyncio.open_connection(sock=ours)
         data = json.dumps({"number": 5, **question}).encode()
         writer.write(LENGTH.pack(len(data)) + data)

@@ -56,7 +56,7 @@ def until_terminated(start):
 def worker_run(handover):
     def start():
         tasks = []
-        side = LocalWorker(Health(), None)
+        side = LocalWorker(Health(), None, None)
 
         def told(news):
             tasks.append(asyncio.create_task(answer_questions(news.connection, side)))
