@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from switch.access.actor import Actor
 from switch.access.token_deeds import names_behind, note_deed
 from switch.applications.checks import Result, Subject, run_checks
 from switch.applications.contracts import accept, require_text
-from switch.applications.documents import Paper, add_document
+from switch.applications.documents import Paper, add_document, forget_contents
 from switch.applications.forms import Form, form_of
 from switch.applications.lists import RISK_CLASSES, Lists
 from switch.applications.plans import offered_plan
@@ -36,7 +35,6 @@ from switch.applications.tables import (
 from switch.applications.twins import twins_of
 from switch.store.audit import AUDIT
 from switch.store.changing import Change, find_row, row_of
-from switch.store.opening import Store
 from switch.store.problems import RefusedError
 from switch.store.sealing import Sealer
 
@@ -47,7 +45,11 @@ SECRET_BYTES = 20
 REVIEWER: Final = "reviewer"
 """What a result is called that a person has found."""
 
+APPLICANT: Final = "applicant "
+"""What the name of an applicant begins with in the audit."""
+
 EDITABLE: Final = ("draft", "returned")
+GIVING_UP: Final = ("expire", "withdraw")
 TOLD: Final = "told"
 REVIEWED: Final = "reviewed"
 """What is kept of the tokens by which these were done."""
@@ -118,8 +120,24 @@ def random_text(characters: int) -> str:
     return "".join(secrets.choice(READABLE) for _ in range(characters))
 
 
+def new_reference() -> str:
+    """What an application is called, also by its applicant."""
+    return random_text(REFERENCE_CHARACTERS)
+
+
+def applicant(reference: str) -> Actor:
+    """The applicant of an application, who is nobody of the staff: no person's name has a blank."""
+    name = f"{APPLICANT}{reference}"
+    return Actor(name, rights=frozenset({name}))
+
+
+def is_own(actor: Actor, reference: str) -> bool:
+    """Whether somebody is the applicant of an application."""
+    return actor == applicant(reference)
+
+
 class Clerk:
-    """Somebody at work on applications.
+    """Somebody at work on applications, of the staff or the applicant.
 
     Args:
         change: The transaction, with the reason.
@@ -132,19 +150,23 @@ class Clerk:
         self.actor = actor
         self.rules = rules
 
-    def enter(self, form: Form) -> tuple[str, str]:
+    def enter(self, form: Form, reference: str | None = None) -> tuple[str, str]:
         """Begin an application; its reference, and the applicant's secret, which nobody can tell again.
+
+        Args:
+            form: What the applicant tells.
+            reference: As `new_reference` has drawn it for the applicant who does this himself.
 
         Raises:
             RefusedError: The plan is not on offer to such an applicant.
         """
-        self.actor.require(ENTERING)
+        reference = reference or new_reference()
+        self._require_teller(reference)
         offered_plan(self.change.connection, form.plan, form.kind)
-        reference = random_text(REFERENCE_CHARACTERS)
         secret = secrets.token_urlsafe(SECRET_BYTES)
         row = {
             "id": reference,
-            "deadline": self._deadline("draft"),
+            "deadline": self._deadline("own_draft" if is_own(self.actor, reference) else "draft"),
             "entered_by": self.actor.name,
             "entered_at": self.change.at,
             "secret_hash": secret_hash(secret),
@@ -172,7 +194,7 @@ class Clerk:
         Raises:
             RefusedError: It is not, or another sort of applicant.
         """
-        self.actor.require(ENTERING)
+        self._require_teller(reference)
         row = self._editable(reference)
         if form.kind != row["kind"]:
             raise RefusedError(f"it is that of a {row['kind']}: another kind is another application")
@@ -186,7 +208,7 @@ class Clerk:
         Raises:
             RefusedError: It is not taken, or the application is past that.
         """
-        self.actor.require(ENTERING)
+        self._require_teller(reference)
         self._editable(reference)
         self._note(TOLD, reference)
         return add_document(
@@ -311,8 +333,8 @@ class Clerk:
         """
         self._step("withdraw", reference)
 
-    def expire_overdue(self) -> list[str]:
-        """Give up all whose time is over; their references.
+    def expire_overdue(self, *, are_own_drafts: bool = False) -> list[str]:
+        """Give up all whose time is over, or only those that applicants have not handed in; their references.
 
         Raises:
             RefusedError: The person may not.
@@ -320,6 +342,8 @@ class Clerk:
         self.actor.require(ENTERING)
         column = APPLICATIONS.c
         query = select(column.id).where(column.state.in_(OPEN), column.deadline <= self.change.at)
+        if are_own_drafts:
+            query = query.where(column.state.in_(EDITABLE), column.entered_by.startswith(APPLICANT))
         overdue = [str(one) for one in self.change.connection.execute(query.order_by(column.id)).scalars().all()]
         for reference in overdue:
             self._step("expire", reference)
@@ -331,11 +355,17 @@ class Clerk:
         Raises:
             RefusedError: It cannot be taken in this state, or not by this person.
         """
-        self.actor.require(STEPS[name].right)
+        if not (STEPS[name].is_applicants and is_own(self.actor, row["id"])):
+            self.actor.require(STEPS[name].right)
         try:
             return next_state(name, row["state"])
         except RefusedError as error:
             raise RefusedError(f"application {row['id']}: {error}") from None
+
+    def _require_teller(self, reference: str) -> None:
+        """See that it is the applicant, or somebody who may tell what applicants have told him."""
+        if not is_own(self.actor, reference):
+            self.actor.require(ENTERING)
 
     def _note(self, deed: str, reference: str) -> None:
         note_deed(self.change, self.actor, APPLICATIONS.name, reference, deed)
@@ -343,9 +373,15 @@ class Clerk:
     def _step(self, name: str, reference: str, **also: Any) -> None:
         row = application_of(self.change.connection, reference)
         after = self.require_step(name, row)
-        if name not in ("expire", "withdraw") and row["deadline"] is not None and row["deadline"] <= self.change.at:
-            raise RefusedError(f"application {reference}: its time was over on {row['deadline']:%Y-%m-%d}")
+        if name not in GIVING_UP:
+            self._refuse_overdue(row)
+        elif row["state"] in EDITABLE and row["entered_by"].startswith(APPLICANT):
+            forget_contents(self.change, reference)
         self.change.update(APPLICATIONS, reference, {"state": after, "deadline": self._deadline(after), **also})
+
+    def _refuse_overdue(self, row: Mapping[str, Any]) -> None:
+        if row["deadline"] is not None and row["deadline"] <= self.change.at:
+            raise RefusedError(f"application {row['id']}: its time was over on {row['deadline']:%Y-%m-%d}")
 
     def _deadline(self, state: str) -> datetime | None:
         days: int | None = getattr(self.rules.policy.deadlines, f"{state}_days", None)
@@ -355,6 +391,7 @@ class Clerk:
         row = application_of(self.change.connection, reference)
         if row["state"] not in EDITABLE:
             raise RefusedError(f"application {reference} is {words(row['state'])}: what it tells stays as it is")
+        self._refuse_overdue(row)
         return row
 
     def _refuse_own(self, reference: str, *, is_approval: bool = False) -> None:
@@ -421,23 +458,6 @@ def _result_rows(reference: str, number: int, found: Mapping[str, Result], at: d
 def secret_hash(secret: str) -> bytes:
     """What is kept of an applicant's secret, which has so many random bits that nobody can try them all."""
     return sha256(secret.encode()).digest()
-
-
-def is_applicant(store: Store, reference: str, secret: str, tries_max: int) -> bool:
-    """Whether somebody is the applicant; a wrong secret is counted, and after too many none is right any more."""
-    with store.writing() as connection:
-        query = select(APPLICATIONS.c.secret_hash, APPLICATIONS.c.secret_tries).where(APPLICATIONS.c.id == reference)
-        row = connection.execute(query).one_or_none()
-        if row is None or row.secret_tries >= tries_max:
-            return False
-        is_right = hmac.compare_digest(row.secret_hash, secret_hash(secret))
-        tries = 0 if is_right else row.secret_tries + 1
-        if tries != row.secret_tries:
-            why = "the applicant's secret was right" if is_right else "a wrong secret"
-            Change(connection, "applicant", why, datetime.now(UTC)).update(
-                APPLICATIONS, reference, {"secret_tries": tries}
-            )
-        return is_right
 
 
 def contract_of(connection: Connection, reference: str) -> dict[str, Any] | None:

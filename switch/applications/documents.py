@@ -90,11 +90,17 @@ def read_document(connection: Any, sealer: Sealer, key: str) -> bytes:
     query = select(DOCUMENTS.c.hash, DOCUMENT_CONTENTS.c.content_sealed).join_from(DOCUMENTS, DOCUMENT_CONTENTS)
     row = connection.execute(query.where(DOCUMENTS.c.id == key)).one_or_none()
     if row is None:
-        raise RefusedError(f"there is no document {key}")
+        raise RefusedError(f"there is no document {key}, or not any more")
     content = sealer.open(_place(key), row.content_sealed)
     if sealer.hash_of_bytes(MEANING, content) != row.hash:
         raise RefusedError(f"document {key} is not the one that was handed in")
     return content
+
+
+def forget_contents(change: Change, application: str) -> None:
+    """Take the bytes of all papers of an application out of the store; what they were stays, with their hashes."""
+    mine = select(DOCUMENTS.c.id).where(DOCUMENTS.c.application == application)
+    change.connection.execute(DOCUMENT_CONTENTS.delete().where(DOCUMENT_CONTENTS.c.document.in_(mine)))
 
 
 def _place(key: str) -> Place:

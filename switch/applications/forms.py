@@ -41,7 +41,7 @@ class Form(Section):
     identity: Secret
     representative_name: Annotated[str, Field(max_length=120)] = ""
     representative: Secret | None = None
-    licence_until: date | None = None
+    licence_until: date | None = Field(None, strict=False)
     account: Secret
     account_holder: Name
     contact: Secret

@@ -37,6 +37,7 @@ class DeadlinesSection(Section):
     """How long an application may stay in a state; it expires behind that."""
 
     draft_days: Days = 30
+    own_draft_days: Days = 14
     returned_days: Days = 30
     in_review_days: Days = 15
     contract_offered_days: Days = 30

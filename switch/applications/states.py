@@ -18,12 +18,14 @@ class Step(NamedTuple):
     Attributes:
         before: The states in which it can be done.
         after: The state that it leads to.
-        right: What is needed for it.
+        right: What somebody of the staff needs for it.
+        is_applicants: Whether the applicant may take it with his own application.
     """
 
     before: tuple[str, ...]
     after: str
     right: str
+    is_applicants: bool = False
 
 
 UNDECIDED: Final = ("draft", "submitted", "returned", "in_review", "reviewed")
@@ -31,20 +33,20 @@ OPEN: Final = (*UNDECIDED, "approved", "contract_offered", "accepted")
 """From which an application can be given up."""
 
 STEPS: Final[Mapping[str, Step]] = {
-    "submit": Step(("draft", "returned"), "submitted", ENTERING),
-    "begin_checks": Step(("submitted",), "checking", ENTERING),
-    "pass_checks": Step(("checking",), "in_review", ENTERING),
-    "fail_checks": Step(("checking",), "returned", ENTERING),
+    "submit": Step(("draft", "returned"), "submitted", ENTERING, is_applicants=True),
+    "begin_checks": Step(("submitted",), "checking", ENTERING, is_applicants=True),
+    "pass_checks": Step(("checking",), "in_review", ENTERING, is_applicants=True),
+    "fail_checks": Step(("checking",), "returned", ENTERING, is_applicants=True),
     "return": Step(("in_review",), "returned", REVIEWING),
     "review": Step(("in_review",), "reviewed", REVIEWING),
     "reopen": Step(("reviewed",), "in_review", APPROVING),
     "approve": Step(("reviewed",), "approved", APPROVING),
     "refuse": Step(("in_review", "reviewed"), "refused", APPROVING),
     "offer": Step(("approved",), "contract_offered", ENTERING),
-    "accept": Step(("contract_offered",), "accepted", ENTERING),
+    "accept": Step(("contract_offered",), "accepted", ENTERING, is_applicants=True),
     "assign": Step(("accepted",), "terminals_assigned", ENTERING),
     "activate": Step(("terminals_assigned",), "active", ENTERING),
-    "withdraw": Step(OPEN, "withdrawn", ENTERING),
+    "withdraw": Step(OPEN, "withdrawn", ENTERING, is_applicants=True),
     "expire": Step(OPEN, "expired", ENTERING),
 }
 """All there are."""
@@ -74,7 +76,9 @@ def table() -> str:
     """The steps as Markdown."""
     lines = ["| step | from | to | right |", "| --- | --- | --- | --- |"]
     for name, step in STEPS.items():
-        lines.append(f"| {words(name)} | {', '.join(map(words, step.before))} | {words(step.after)} | `{step.right}` |")
+        before = ", ".join(map(words, step.before))
+        who = f"`{step.right}`" + (", or the applicant" if step.is_applicants else "")
+        lines.append(f"| {words(name)} | {before} | {words(step.after)} | {who} |")
     return "\n".join(lines)
 
 

@@ -18,7 +18,6 @@ from switch.applications.applying import (
     application_of,
     contract_of,
     documents_of,
-    is_applicant,
     results_of,
     steps_of,
 )
@@ -27,6 +26,7 @@ from switch.applications.contracts import contract_hash
 from switch.applications.documents import content_type_of, read_document
 from switch.applications.forms import form_of, parse_form, read_form
 from switch.applications.lists import load_lists
+from switch.applications.own import is_applicant
 from switch.applications.policy import load_policy
 from switch.applications.states import AFTER, OPEN, STEPS
 from switch.applications.tables import APPLICATION_STATES
