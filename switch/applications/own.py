@@ -30,7 +30,7 @@ from switch.applications.tables import APPLICATIONS, DOCUMENTS
 from switch.store.audit import AUDIT
 from switch.store.changing import Change, changing
 from switch.store.opening import Store
-from switch.store.problems import RefusedError
+from switch.store.problems import RefusedError, TooManyError
 
 DAY: Final = timedelta(days=1)
 FORM: Final = Path("form")
@@ -39,10 +39,6 @@ FORM: Final = Path("form")
 NOBODYS: Final = secret_hash("")
 SERVICE: Final = Actor("authswitch applicants", rights=frozenset({ENTERING}))
 """Who ends drafts whose time is over: the program."""
-
-
-class TooManyError(RefusedError):
-    """Somebody asks for more than there is room for; later there may be."""
 
 
 @dataclass(frozen=True, slots=True)

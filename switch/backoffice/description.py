@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 from switch.backoffice.application import described_api
@@ -12,4 +13,4 @@ from switch.backoffice.office import Office
 
 def openapi_document() -> dict[str, Any]:
     """The description of all routes; they are only looked at."""
-    return described_api(cast("Office", None), Imports(), Metrics()).openapi()
+    return described_api(cast("Office", SimpleNamespace(store=None)), Imports(), Metrics()).openapi()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from switch.access.actor import Actor
@@ -41,20 +42,23 @@ log = get_logger(__name__)
 
 
 class Metrics:
-    """Requests by route and status, and how long they took."""
+    """Requests by route and status, and how long they took.
 
-    def __init__(self) -> None:
+    Args:
+        program: Whose they are.
+    """
+
+    def __init__(self, program: str = "backoffice") -> None:
         self.registry = CollectorRegistry()
+        beginning = f"authswitch_{program}_request"
         self.requests = Counter(
-            "authswitch_backoffice_requests_total", "Requests.", ["method", "route", "status"], registry=self.registry
+            f"{beginning}s_total", "Requests.", ["method", "route", "status"], registry=self.registry
         )
-        self.seconds = Histogram(
-            "authswitch_backoffice_request_seconds", "How long they took.", ["route"], registry=self.registry
-        )
+        self.seconds = Histogram(f"{beginning}_seconds", "How long they took.", ["route"], registry=self.registry)
 
 
 class Rates:
-    """How many requests each token that is in force has left; all others share one.
+    """How many requests each has left: a token that is in force, or an address; all others share one.
 
     Args:
         per_second: So many in the long run; ten times as many at once.
@@ -79,24 +83,33 @@ class Rates:
         return is_taken
 
 
-class Limits:
-    """The application behind its limits.
+class Door:
+    """What stands before an application: it lets in or refuses, and tells of each request.
 
     Args:
-        app: It.
-        section: The limits.
+        app: The application.
         metrics: Where requests are counted.
-        admit: Says who shows a token; ProblemError where nobody is known.
     """
 
-    def __init__(
-        self, app: ASGIApp, section: BackofficeSection, metrics: Metrics, admit: Callable[[Request], Actor]
-    ) -> None:
+    headers = HEADERS
+    """Of each answer."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._section = section
         self._metrics = metrics
-        self._admit = admit
-        self._rates = Rates(section.requests_per_second)
+
+    async def admit(self, request: Request) -> bytes:
+        """Let a request in; its body.
+
+        Raises:
+            ProblemError: It is refused.
+            StoreError: The database cannot be asked.
+        """
+        raise NotImplementedError
+
+    def refusal(self, request: Request, problem: ProblemError) -> Response:  # noqa: ARG002
+        """The answer to who is not let in."""
+        return problem.response()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -112,21 +125,16 @@ class Limits:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = (*HEADERS, (b"request-id", state["request_id"].encode()))
+                own = (*self.headers, (b"request-id", state["request_id"].encode()))
                 message["headers"] = [*message.get("headers", []), *own]
             await send(message)
 
         request = Request(scope, receive)
         try:
-            _refuse_pages(request)
-            if scope["path"].startswith(OF_PEOPLE):
-                state["body"] = await self._body(request, await self._known(request))
-            else:
-                self._count(STRANGERS)
-        except ProblemError as problem:
-            await problem.response()(scope, receive, send_on)
-        except StoreError as error:
-            await away(request, error)(scope, receive, send_on)
+            state["body"] = await self.admit(request)
+        except (ProblemError, StoreError) as error:
+            problem = error if isinstance(error, ProblemError) else away(request, error)
+            await self.refusal(request, problem)(scope, receive, send_on)
         else:
             await self._app(scope, _told_again(state["body"], receive), send_on)
         finally:
@@ -149,10 +157,39 @@ class Limits:
             person=state["person"],
         )
 
+
+class Limits(Door):
+    """The API of the staff behind its limits.
+
+    Args:
+        app: It.
+        section: The limits.
+        metrics: Where requests are counted.
+        known: Says who shows a token; ProblemError where nobody is known.
+    """
+
+    def __init__(
+        self, app: ASGIApp, section: BackofficeSection, metrics: Metrics, known: Callable[[Request], Actor]
+    ) -> None:
+        super().__init__(app, metrics)
+        self._section = section
+        self._who = known
+        self._rates = Rates(section.requests_per_second)
+
+    async def admit(self, request: Request) -> bytes:
+        """Let somebody in whose token is in force, or whoever asks what needs none."""
+        refuse_pages(request)
+        if not request.scope["path"].startswith(OF_PEOPLE):
+            self._count(STRANGERS)
+            return b""
+        actor = await self._known(request)
+        most = self._section.import_bytes_max if _may_import(request, actor) else self._section.body_bytes_max
+        return await body_of(request, most, BODY_SECONDS)
+
     async def _known(self, request: Request) -> Actor:
         """Who asks, before anything but the head is read."""
         try:
-            actor = await run_in_threadpool(self._admit, request)
+            actor = await run_in_threadpool(self._who, request)
         except ProblemError:
             self._count(STRANGERS)
             raise
@@ -161,25 +198,43 @@ class Limits:
 
     def _count(self, who: str) -> None:
         """Refuse who asks too much."""
-        if not self._rates.takes(who):
-            raise ProblemError(429, "too many requests", headers={"Retry-After": "1"})
-
-    async def _body(self, request: Request, actor: Actor) -> bytes:
-        most = self._section.import_bytes_max if _may_import(request, actor) else self._section.body_bytes_max
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                async for part in request.stream():
-                    body += part
-                    if len(body) > most:
-                        raise ProblemError(413, f"needed at most {most:,} bytes")
-        except TimeoutError:
-            raise ProblemError(408, f"needed the whole body within {BODY_SECONDS:.0f} seconds") from None
-        return bytes(body)
+        refuse_many(self._rates, who)
 
 
-def _refuse_pages(request: Request) -> None:
-    """Refuse what a web page could send."""
+def refuse_many(rates: Rates, who: str) -> None:
+    """Refuse who asks too much.
+
+    Raises:
+        ProblemError: So it is.
+    """
+    if not rates.takes(who):
+        raise ProblemError(429, "too many requests", headers={"Retry-After": "1"})
+
+
+async def body_of(request: Request, most: int, seconds: float) -> bytes:
+    """The body of a request, once all of it has come.
+
+    Raises:
+        ProblemError: It is too long, or has not come in time.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise ProblemError(413, f"needed at most {most:,} bytes")
+    except TimeoutError:
+        raise ProblemError(408, f"needed the whole body within {seconds:g} seconds") from None
+    return bytes(body)
+
+
+def refuse_pages(request: Request) -> None:
+    """Refuse what a web page could send.
+
+    Raises:
+        ProblemError: So it is.
+    """
     if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         raise ProblemError(403, "requests from web pages are refused")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -57,12 +58,18 @@ class ProblemError(Exception):
         return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 
-def away(request: Request, error: Exception) -> Response:
-    """The answer where the store or the keys cannot be used, or were asked for something that cannot be kept."""
+def of_fields(status: int, fields: Iterable[tuple[str, str]], *, names_fields: bool = True) -> ProblemError:
+    """A problem with each field that is wrong, and why; whether the words of it name the fields, too."""
+    errors = tuple(fields)
+    words = "; ".join(f"{field}: {reason}" if names_fields else reason for field, reason in errors)
+    return ProblemError(status, words, errors)
+
+
+def away(request: Request, error: Exception) -> ProblemError:
+    """What is answered where the store or the keys cannot be used, or were asked for something that cannot be kept."""
     log.warning("the store or the keys cannot be used", reason=str(error), request=request.state.request_id)
     detail = str(error) if str(error).startswith("needed ") else "the store or the keys cannot be used: see the log"
-    status = 422 if str(error).startswith("needed ") else 503
-    return ProblemError(status, detail).response()
+    return ProblemError(422 if str(error).startswith("needed ") else 503, detail)
 
 
 def problem_schema() -> dict[str, Any]:

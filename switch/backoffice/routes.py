@@ -59,6 +59,7 @@ def describe(
     status: int = 200,
     media_type: str = "application/json",
     more: dict[int, tuple[str, Any]] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> Callable[[Handler], Handler]:
     """A route, described by its function's docstring.
 
@@ -71,6 +72,7 @@ def describe(
         status: Of the answer.
         media_type: Of the answer.
         more: Further answers: what each means, and an example.
+        extra: Of the description, instead of the right and the key of a repeat.
     """
 
     def decorate(function: Handler) -> Handler:
@@ -81,9 +83,9 @@ def describe(
         }
         for code, (reason, shown) in {status: ("Done.", example), **(more or {})}.items():
             answers[code] = {"description": reason, "content": {media_type: {"example": shown}}}
-        extra: dict[str, Any] = {"x-right": right or "none"}
+        described: dict[str, Any] = {"x-right": right or "none"}
         if method != "GET":
-            extra["parameters"] = [KEY_PARAMETER]
+            described["parameters"] = [KEY_PARAMETER]
         router.add_api_route(
             path,
             function,
@@ -93,7 +95,7 @@ def describe(
             description=" ".join(description.split()) or summary,
             responses=answers,
             response_model=None,
-            openapi_extra=extra,
+            openapi_extra=described if extra is None else extra,
         )
         return function
 

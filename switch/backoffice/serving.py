@@ -7,6 +7,7 @@ import socket
 import ssl
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from switch.admin.sockets import UnixSocket
 from switch.backoffice.application import application
@@ -19,7 +20,7 @@ from switch.base.system_users import group_id
 from switch.check.store import open_store
 from switch.config.addresses import Address, UnixAddress
 from switch.config.models import Config
-from switch.config.sections import BackofficeSection
+from switch.config.sections import HttpSection
 from switch.files.problems import ConfigError, Problem
 
 BACKLOG = 128
@@ -30,7 +31,7 @@ log = get_logger(__name__)
 
 
 def serve(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT; what is under way gets 30 s.
+    """Serve the staff's API until SIGTERM or SIGINT; what is under way gets 30 s.
 
     Raises:
         ConfigError: The configuration cannot be used.
@@ -44,19 +45,44 @@ def serve(config: Config) -> None:
     store = open_store(config)
     imports = Imports()
     try:
-        app = application(Office(config, store), section, imports)
-        server = uvicorn.Server(_settings(app, section))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, server.handle_exit)  # else it ends by the signal, though it was well
-        _run(server, section)
+        run(application(Office(config, store), section, imports), section, ("backoffice", "back office serves"))
     finally:
         imports.close()
         store.close()
 
 
-def _settings(app: object, section: BackofficeSection) -> uvicorn.Config:
+def run(app: ASGIApp, section: HttpSection, words: tuple[str, str]) -> None:
+    """Serve an application until SIGTERM or SIGINT.
+
+    Args:
+        app: It.
+        section: Where it listens.
+        words: The section's name, and what the log says as soon as it listens.
+
+    Raises:
+        OSError: The address cannot be had, or the certificate cannot be used.
+    """
+    server = uvicorn.Server(_settings(app, section))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)  # else it ends by the signal, though it was well
+    name, serves = words
+    if isinstance(section.bind, UnixAddress):
+        own = UnixSocket(section.bind.path, None if section.group is None else group_id(section.group))
+        log.info(serves, address=str(section.bind))
+        try:
+            server.run([own.socket])
+        finally:
+            own.close()
+        return
+    with _listening(section.bind, name) as tcp:
+        host, port = tcp.getsockname()[:2]
+        log.info(serves, address=str(Address(host, port)))
+        server.run([tcp])
+
+
+def _settings(app: ASGIApp, section: HttpSection) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=Connection,
         access_log=False,
         log_config=None,
@@ -72,24 +98,9 @@ def _settings(app: object, section: BackofficeSection) -> uvicorn.Config:
     )
 
 
-def _run(server: uvicorn.Server, section: BackofficeSection) -> None:
-    if isinstance(section.bind, UnixAddress):
-        own = UnixSocket(section.bind.path, None if section.group is None else group_id(section.group))
-        log.info("back office serves", address=str(section.bind))
-        try:
-            server.run([own.socket])
-        finally:
-            own.close()
-        return
-    with _listening(section.bind) as tcp:
-        host, port = tcp.getsockname()[:2]
-        log.info("back office serves", address=str(Address(host, port)))
-        server.run([tcp])
-
-
-def _listening(bind: Address) -> socket.socket:
+def _listening(bind: Address, name: str) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
         return socket.create_server((bind.host, bind.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise OSError(error.errno, f"backoffice.bind: {bind} cannot be listened on: {words_of(error)}") from error
+        raise OSError(error.errno, f"{name}.bind: {bind} cannot be listened on: {words_of(error)}") from error

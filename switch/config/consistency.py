@@ -21,7 +21,10 @@ from switch.config.models import (
 )
 from switch.config.partial_config import PartialConfig
 from switch.config.sections import (
+    ApplicantsSection,
+    ApplicationsSection,
     BackofficeSection,
+    HttpSection,
     KeysSection,
     OriginalsSection,
     RegistrySection,
@@ -215,17 +218,25 @@ def _check_admin(draft: PartialConfig) -> None:
 
 
 def _check_backoffice(draft: PartialConfig) -> None:
-    section = draft.get("backoffice", BackofficeSection)
-    if section is None:
+    for name, model in (("backoffice", BackofficeSection), ("applicants", ApplicantsSection)):
+        section = draft.get(name, model)
+        if section is not None:
+            _check_served(draft, name, section)
+    if not draft.knows("applicants") or draft.get("applicants", ApplicantsSection) is None:
         return
+    if draft.knows("applications") and draft.get("applications", ApplicationsSection) is None:
+        draft.error("applicants", "needs [applications], with the rules by which merchants are taken on")
+
+
+def _check_served(draft: PartialConfig, name: str, section: HttpSection) -> None:
     if (section.certificate is None) != (section.private_key is None):
-        draft.error("backoffice.certificate", "backoffice.certificate and backoffice.private_key go together")
+        draft.error(f"{name}.certificate", f"{name}.certificate and {name}.private_key go together")
     if isinstance(section.bind, UnixAddress):
         return
     if section.group is not None:
-        draft.error("backoffice.group", "is for a Unix socket, and backoffice.bind is none")
+        draft.error(f"{name}.group", f"is for a Unix socket, and {name}.bind is none")
     if section.certificate is None and not is_loopback(section.bind.host):
-        draft.error("backoffice.bind", f"{section.bind} is not loopback: needed backoffice.certificate and its key")
+        draft.error(f"{name}.bind", f"{section.bind} is not loopback: needed {name}.certificate and its key")
 
 
 def _check_keys(draft: PartialConfig) -> None:

@@ -18,6 +18,7 @@ from switch.config.addresses import Address
 from switch.config.mesh_sections import ALONE, NODES_MAX, MeshSection, Node, NodeSection
 from switch.config.sections import (
     BASE_KEYS_MAX,
+    ApplicantsSection,
     ApplicationsSection,
     BackofficeSection,
     BaseKeySection,
@@ -539,6 +540,7 @@ class Config(Section):
     store: StoreSection | None = Field(None, description="The back office's database; without it there is none.")
     backoffice: BackofficeSection | None = Field(None, description="The back office's API; without it there is none.")
     applications: ApplicationsSection | None = Field(None, description="Applications of merchants.")
+    applicants: ApplicantsSection | None = Field(None, description="Where applicants ask; without it they cannot.")
     mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
     nodes: tuple[NodeSection, ...] = Field(
         (), alias="node", strict=False, max_length=NODES_MAX, description="The machines of one switch, all of them."

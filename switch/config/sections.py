@@ -144,8 +144,8 @@ class StoreSection(Section):
     proposal_days: int = count(7, "So long a proposal waits for another person; then it expires.", least=1, most=90)
 
 
-class BackofficeSection(Section):
-    """The back office's API (`authswitch backoffice serve`), a process of its own."""
+class HttpSection(Section):
+    """Where a process of the back office listens, and how much it lets in."""
 
     bind: AdminAddress = Field(
         description="Where it listens: `unix:` and a path, or an address; TLS is required where that is not loopback."
@@ -156,10 +156,15 @@ class BackofficeSection(Section):
     certificate: FilePath | None = Field(None, description="PEM file of its certificate, for TLS.")
     private_key: FilePath | None = Field(None, description="PEM file of the certificate's private key.")
     connections_max: int = count(100, "Requests at once; more are answered 503.", least=1, most=10_000)
+    body_bytes_max: int = count(65_536, "Of a request.", least=1_024, most=1 << 20)
+
+
+class BackofficeSection(HttpSection):
+    """The back office's API (`authswitch backoffice serve`), a process of its own."""
+
     requests_per_second: int = count(
         50, "Of one token in force, in the long run; of all who have none, together.", least=1, most=100_000
     )
-    body_bytes_max: int = count(65_536, "Of a request.", least=1_024, most=1 << 20)
     import_bytes_max: int = count(64 << 20, "Of a file that is imported.", least=1_024, most=1 << 30)
 
 
@@ -167,6 +172,29 @@ class ApplicationsSection(Section):
     """How merchants are taken on; needs ``[store]`` and ``[keys]``."""
 
     rules: FilePath = Field(description="TOML file with limits, deadlines, papers and lists, each with its source.")
+
+
+class ApplicantsSection(HttpSection):
+    """The applicants' own way in (`authswitch applicants serve`), a process of its own; needs ``[applications]``."""
+
+    title: str = Field("Card acceptance", min_length=1, max_length=80, description="What stands above its pages.")
+    contact: str = Field(
+        "", max_length=200, description="Whom applicants ask, such as a telephone number; it stands below its pages."
+    )
+    behind_proxy: bool = Field(
+        False,
+        description="Whether a proxy stands before it that speaks TLS with applicants, and puts their addresses last "
+        "into `X-Forwarded-For`.",
+    )
+    requests_per_second: int = count(5, "Of one address, in the long run; ten times that at once.", least=1, most=1_000)
+    wrong_secrets_max: int = count(10, "Of one address, in 15 minutes; behind that none is looked at.", most=1_000)
+    drafts_per_address: int = count(5, "Applications that one address begins in a day.", most=100_000)
+    drafts_per_day: int = count(200, "Applications that all together begin in a day.", most=100_000)
+    changes_per_day: int = count(60, "Changes of one application by its applicant in a day.", least=10, most=10_000)
+    papers_bytes_max: int = count(20 << 20, "Papers of one application.", least=1_024, most=1 << 30)
+    drafts_bytes_max: int = count(
+        2 << 30, "Papers of all applications together that are not handed in.", least=1_024, most=1 << 40
+    )
 
 
 BASE_KEYS_MAX = 64

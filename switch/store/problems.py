@@ -15,6 +15,10 @@ class NotAllowedError(RefusedError):
     """Somebody asks for what he may not do."""
 
 
+class TooManyError(RefusedError):
+    """Somebody asks for more than there is room for; later there may be."""
+
+
 class NoSuchError(RefusedError):
     """What somebody asks for is not there."""
 

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import func, select, update
 
 from switch.applications.applying import Clerk, applicant, application_of, steps_of, tellers_of
-from switch.applications.own import Applicants, Space, TooManyError, is_applicant
+from switch.applications.own import Applicants, Space, is_applicant
 from switch.applications.own_view import view_of
 from switch.applications.states import STEPS
 from switch.applications.tables import APPLICATIONS, DOCUMENT_CONTENTS
 from switch.files.problems import ConfigError
 from switch.store.audit import AUDIT, newest_entries
 from switch.store.changing import changing
-from switch.store.problems import NotAllowedError, RefusedError
+from switch.store.problems import NotAllowedError, RefusedError, TooManyError
 from switch.store.proving import flaws
 
 from .acquiring import COMPANY, PAPERS, PDF, PERSON, RULES, begin, does, enter
