@@ -33,6 +33,7 @@ ROOMS = (
     "admin",
     "server",
     "backoffice",
+    "applicants",
     "tracing",
     "messages",
     "samples",

@@ -70,10 +70,17 @@ def is_applicant(store: Store, reference: str, secret: str, tries_max: int) -> b
     return is_right if is_right and tries == 0 else _counted(store, reference, secret, tries_max)
 
 
+def secret_of(connection: Connection, reference: str) -> bytes | None:
+    """The hash of an application's secret; None where there is no such application."""
+    query = select(APPLICATIONS.c.secret_hash).where(APPLICATIONS.c.id == reference)
+    found: bytes | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
 def _proof(connection: Connection, reference: str, secret: str) -> tuple[int | None, bool]:
     """How many wrong ones there were, None where there is no such application; and whether this one is right."""
     query = select(APPLICATIONS.c.secret_hash, APPLICATIONS.c.secret_tries).where(APPLICATIONS.c.id == reference)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query).one_or_none() if reference.isascii() and reference.isalnum() else None
     is_right = hmac.compare_digest(NOBODYS if row is None else row.secret_hash, secret_hash(secret))
     return (None, False) if row is None else (row.secret_tries, is_right)
 

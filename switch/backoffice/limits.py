@@ -91,7 +91,7 @@ class Door:
         metrics: Where requests are counted.
     """
 
-    headers = HEADERS
+    headers: tuple[tuple[bytes, bytes], ...] = HEADERS
     """Of each answer."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -14,14 +14,14 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 REASONS = {
     400: "It cannot be read.",
-    401: "Nobody is known to ask: the token is missing or not in force.",
+    401: "Nobody is known to ask: what proves it is missing or not in force.",
     403: "The person may not do this.",
     404: "There is nothing of this name.",
     408: "Its body did not come in time.",
     409: "It is against the rules; `detail` says which.",
     413: "It is too long.",
     422: "A field is wrong, or `Idempotency-Key` was used for something else; `errors` names the fields.",
-    429: "Too many requests, or too many tokens that are unknown.",
+    429: "Too many requests, or too many proofs that are wrong.",
     503: "The database or the keys cannot be reached, or too many ask at once.",
 }
 """Of problems, by status."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import ConfigFile, fail, load
+from switch.cli.listing import write_document
 from switch.cli.report import refuse
 from switch.files.problems import ConfigError
 from switch.store.problems import StoreError
@@ -51,11 +51,4 @@ def openapi(
     """
     from switch.backoffice.description import openapi_document
 
-    text = json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
-    if output is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(words_of(error, output))
+    write_document(openapi_document(), output)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from switch.base.error_words import words_of
+from switch.cli.journal_reading import fail
 
 WIDTH_OF_FILES = 200
 """Columns where the output is not a terminal."""
@@ -74,3 +78,15 @@ def _cell(value: Any) -> str:
         case dict():
             return ", ".join(f"{name} {what}" for name, what in value.items())
     return str(value)
+
+
+def write_document(document: Mapping[str, Any], output: Path | None) -> None:
+    """Write a document of JSON into a file, or to standard output."""
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(words_of(error, output))

@@ -42,6 +42,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "merchants": ("switch.cli.merchants:app", "Who may take cards: `add`, `change`, `suspend`, `import` and more."),
     "terminals": ("switch.cli.terminals:app", "Their machines: `add`, `change`, `suspend`, `import` and more."),
     "backoffice": ("switch.cli.backoffice:app", "The API of the back office: `serve` it, or write its `openapi`."),
+    "applicants": ("switch.cli.applicants:app", "What merchants who apply reach: `serve` it, or write its `openapi`."),
     "people": ("switch.cli.people:app", "Who works at the back office, and what each may do."),
     "cases": ("switch.cli.cases:app", "What was found not to be as registered: `list`, `show`, `close`."),
     "tokens": ("switch.cli.tokens:app", "What proves to a program who asks: `issue`, `list`, `revoke`."),
