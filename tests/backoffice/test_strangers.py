@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 import uvicorn
@@ -35,11 +35,14 @@ def api(tmp_path_factory):
 
 @contextmanager
 def held(api, said=b""):
-    """Many connections that have said so much, and no more."""
+    """Many connections that have said so much, and no more; what they have asked is answered, or they were ended."""
     many = [socket.create_connection(("127.0.0.1", api.port), 20) for _ in range(HELD)]
     try:
         for one in many:
             one.sendall(said)
+        for one in many if said.endswith(b"\r\n\r\n") else ():
+            with suppress(ConnectionError):
+                one.recv(4096)
         yield many
     finally:
         for one in many:
