@@ -86,9 +86,21 @@ GROUPS: Final[Sequence[tuple[str, Sequence[FormField]]]] = (
 )  # fmt: skip
 
 
-def groups_for(kind: str) -> list[tuple[str, list[FormField]]]:
-    """The fields of a kind of applicant."""
-    return [(title, [one for one in fields if kind in one.kinds]) for title, fields in GROUPS]
+PLAN: Final = FormField("plan", "Plan", sort="plan")
+"""Who begins has chosen it before; later it is a field."""
+
+Groups = list[tuple[str, list[FormField]]]
+
+
+def groups_for(kind: str, *, is_new: bool) -> Groups:
+    """The fields of a kind of applicant, who begins or alters what he has told."""
+    groups = [(title, [one for one in fields if kind in one.kinds]) for title, fields in GROUPS]
+    return groups if is_new else [*groups, ("The plan", [PLAN])]
+
+
+def labels_for(kind: str) -> dict[str, str]:
+    """What stands before each field, by its name."""
+    return {one.name: one.label for _, fields in groups_for(kind, is_new=False) for one in fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +167,7 @@ def told(kind: str, texts: Mapping[str, str], decimals: int, *, is_new: bool) ->
     """
     values: dict[str, Any] = {}
     errors: list[tuple[str, str]] = []
-    for _, fields in groups_for(kind):
+    for _, fields in groups_for(kind, is_new=is_new):
         for one in fields:
             text = texts.get(one.name, "")
             if not text and one.is_sealed and not is_new:

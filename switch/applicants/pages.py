@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from switch.applicants.desk import OTHER_PAPER, Desk, in_fields
-from switch.applicants.fields import groups_for, kept, shown, told
+from switch.applicants.fields import groups_for, kept, labels_for, shown, told
 from switch.applicants.proving import Prover
 from switch.applicants.sessions import new_token
 from switch.applicants.site import FOLDER, STYLE, Site
@@ -72,12 +72,7 @@ def _add_begin(router: APIRouter, site: Site) -> None:
     def page(request: Request, wanted: Mapping[str, str], **more: Any) -> Response:
         """The empty form, or one with what was filled in and what is wrong with it."""
         kind, plan = _plan_of(site.desk, wanted)
-        values = {"texts": {}, "errors": {}, "masked": {}, "is_new": True, **more}
-        categories = site.desk.needed()["categories"]
-        groups = groups_for(kind)
-        return site.page(
-            request, "form", step="form", kind=kind, plan=plan, groups=groups, categories=categories, **values
-        )
+        return _form_page(site, request, kind, plan, is_new=True, **{"texts": {}, "masked": {}, **more})
 
     @router.get("/apply")
     def show(request: Request) -> Response:
@@ -98,6 +93,22 @@ def _add_begin(router: APIRouter, site: Site) -> None:
         reference, secret = site.desk.begin(request.state.caller, form)
         token = site.sessions.begin(reference, secret_hash(secret))
         return site.page(request, "begun", cookie=token, step="form", reference=reference, secret=secret)
+
+
+def _form_page(
+    site: Site, request: Request, kind: str, plan: Mapping[str, Any], *, is_new: bool, **more: Any
+) -> Response:
+    """The form of a kind of applicant: ``texts`` stand in its fields, ``errors`` beside them, ``problem`` above."""
+    choices = {
+        "category": [(one["code"], f"{one['name']} ({one['code']})") for one in site.desk.needed()["categories"]],
+        "plan": [(one["id"], f"{one['title']} ({one['id']})") for one in site.desk.offer()["plans"]
+                 if kind in one["offered_to"]],
+    }  # fmt: skip
+    values = {"errors": {}, "problem": "", **more}
+    return site.page(
+        request, "form", step="form", kind=kind, plan=plan, is_new=is_new, choices=choices, labels=labels_for(kind),
+        groups=groups_for(kind, is_new=is_new), **values,
+    )  # fmt: skip
 
 
 def _plan_of(desk: Desk, wanted: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
@@ -148,7 +159,8 @@ def _add_overview(router: APIRouter, site: Site) -> None:
         name, advice = STATES.get(view["state"], (view["state"], ""))
         return site.page(
             request, "application", status=status, step="submit", problem=problem, view=view, state=name,
-            advice=advice, names=STATES, amount=_amount, can_withdraw=view["state"] in OPEN,
+            advice=advice, names=STATES, labels=labels_for(view["form"]["kind"]), amount=_amount,
+            can_withdraw=view["state"] in OPEN,
         )  # fmt: skip
 
     @router.get("/application")
@@ -175,13 +187,9 @@ def _add_overview(router: APIRouter, site: Site) -> None:
 
 
 def _add_form(router: APIRouter, site: Site) -> None:
-    def page(request: Request, view: dict[str, Any], status: int = 200, **more: Any) -> Response:
-        kind, plan = view["form"]["kind"], view["plan"]
-        values = {"texts": shown(view["form"], plan["decimals"]), "errors": {}, **more}
-        return site.page(
-            request, "form", status=status, step="form", kind=kind, plan=plan, groups=groups_for(kind),
-            categories=site.desk.needed()["categories"], masked=view["form"], is_new=False, **values,
-        )  # fmt: skip
+    def page(request: Request, view: dict[str, Any], **more: Any) -> Response:
+        values = {"texts": shown(view["form"], view["plan"]["decimals"]), "masked": view["form"], **more}
+        return _form_page(site, request, view["form"]["kind"], view["plan"], is_new=False, **values)
 
     @router.get("/application/form")
     def show(request: Request) -> Response:
@@ -196,7 +204,9 @@ def _add_form(router: APIRouter, site: Site) -> None:
             values = told(view["form"]["kind"], texts, view["plan"]["decimals"], is_new=False)
             in_fields(lambda: site.desk.applicants.amend(request.state.reference, values))
         except ProblemError as problem:
-            return page(request, view, problem.status, texts=kept(texts), errors=dict(problem.errors))
+            return page(request, view, status=problem.status, texts=kept(texts), errors=dict(problem.errors))
+        except RefusedError as error:
+            return page(request, view, status=_status_of(error), texts=kept(texts), problem=str(error))
         return _see("/application/documents")
 
 

@@ -132,7 +132,8 @@ class Applicants:
         """
         with self.store.reading() as connection:
             column = APPLICATIONS.c
-            overdue = (column.state.in_(EDITABLE), column.deadline <= datetime.now(UTC))
+            are_drafts = (column.state.in_(EDITABLE), column.entered_by.startswith(APPLICANT))
+            overdue = (*are_drafts, column.deadline <= datetime.now(UTC))
             if connection.execute(select(column.id).where(*overdue).limit(1)).first() is None:
                 return []
         with changing(self.store, SERVICE.name, "its time was over") as change:

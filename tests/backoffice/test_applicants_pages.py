@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from switch.applications.plans import import_plans, load_plans, set_offered
 from switch.store.audit import newest_entries
+from switch.store.changing import changing
 from switch.store.proving import flaws
 
-from .acquiring import COMPANY, JPEG, PAPERS, PDF, PERSON, PNG
+from .acquiring import COMPANY, JPEG, PAPERS, PDF, PERSON, PNG, SAMPLES
 from .applicants_site import Applicants, Browser
 
 TYPES = {PDF: "application/pdf", PNG: "image/png", JPEG: "image/jpeg"}
@@ -123,7 +125,9 @@ def test_a_person_is_sent_back_mends_it_and_gives_it_up(site):
     browser.sends("/application/form", place="Market Road 8", month_minor="many")
     assert (browser.status, "needed a number" in browser.page.text) == (422, True)
     assert browser.page.form("/application/form").values["place"] == "Market Road 8"
-    page = browser.sends("/application/form", place="Market Road 8", month_minor="16000")
+    browser.sends("/application/form", month_minor="16000", plan="")
+    assert (browser.status, "#plan" in browser.page.links) == (422, True)
+    browser.sends("/application/form", place="Market Road 8", month_minor="16000", plan="stall@1")
     assert browser.path == "/application/documents"
     browser.sends("/application/documents", files={"file": ("x.jpg", JPEG, "image/jpeg")}, kind="photo of the shop")
     browser.goes("/application")
@@ -147,6 +151,28 @@ def test_what_is_wrong_is_said_beside_its_field_and_sealed_values_never_come_bac
     assert "#month_minor" in browser.page.links
     assert begins(browser, terminal_count="0") is None
     assert "#terminal_count" in browser.page.links
+
+
+def test_another_plan_is_chosen_while_it_is_on_offer(site):
+    browser = Browser(site)
+    begins(browser, PERSON)
+    plans = load_plans(SAMPLES / "plans.toml")
+    with changing(site.store, "chief", "another") as change:
+        import_plans(change, [plans[1].model_copy(update={"id": "stall@2", "title": "Stall of 2027"})])
+        set_offered(change, "stall@1", is_offered=False)
+    try:
+        browser.goes("/application/form")
+        browser.sends("/application/form", plan="stall@2")
+        assert "stall@2" in browser.goes("/application").text
+        browser.goes("/application/form")
+        with changing(site.store, "chief", "not any more") as change:
+            set_offered(change, "stall@2", is_offered=False)
+        page = browser.sends("/application/form", place="Market Road 9")
+        assert (browser.status, "plan stall@2 is no longer offered" in page.text) == (409, True)
+        assert page.form("/application/form").values["place"] == "Market Road 9"
+    finally:
+        with changing(site.store, "chief", "as before") as change:
+            set_offered(change, "stall@1", is_offered=True)
 
 
 def test_nothing_sealed_is_on_any_page(site):
