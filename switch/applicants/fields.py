@@ -136,8 +136,18 @@ def sent(request: Request) -> tuple[dict[str, str], dict[str, Upload]]:
 def _parts(body: bytes, boundary: bytes) -> tuple[dict[str, str], dict[str, Upload]]:
     fields: list[Field] = []
     files: list[File] = []
-    config = {"MAX_MEMORY_FILE_SIZE": float("inf"), "MAX_FIELDS": FIELDS_MAX}
-    parser = FormParser(MULTIPART.decode(), fields.append, files.append, boundary=boundary, config=config)
+
+    def note(one: Field | File) -> None:
+        if len(fields) + len(files) == FIELDS_MAX:
+            raise ValueError("too many fields")
+        if isinstance(one, File):
+            files.append(one)
+        else:
+            fields.append(one)
+
+    parser = FormParser(
+        MULTIPART.decode(), note, note, boundary=boundary, config={"MAX_MEMORY_FILE_SIZE": float("inf")}
+    )
     parser.write(body)
     parser.finalize()
     texts = {_name(one): (one.value or b"").decode().strip() for one in fields}

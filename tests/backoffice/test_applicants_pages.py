@@ -207,6 +207,34 @@ def test_papers_are_what_they_are_said_to_be(site, name, content, declared, word
     assert "None yet." in page.text
 
 
+PART = b'--x\r\nContent-Disposition: form-data; name="'
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "status"),
+    [
+        ("", b"a=b", 403),
+        ("multipart/form-data", b"--x", 400),
+        ("multipart/form-data; boundary=", b"--x", 400),
+        ("multipart/form-data; boundary=x", b"nothing of it", 400),
+        ("multipart/form-data; boundary=x", PART + b'file"\r\n\r\n', 403),
+        ("multipart/form-data; boundary=x", PART + b'\xff"\r\n\r\n\xff\r\n--x--\r\n', 400),
+        ("multipart/form-data; boundary=x", PART + b'a"\r\n\r\nb\r\n--x--\r\n', 403),
+        ("multipart/form-data; boundary=x", (PART + b'a"\r\n\r\nb\r\n') * 60 + b"--x--\r\n", 400),
+        ("application/x-www-form-urlencoded", b"%ff=%fe", 400),
+        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * 60), 400),
+        ("application/x-www-form-urlencoded", b"a\xff", 400),
+        ("multipart/form-data; boundary=" + "x" * 300, b"--x", 400),
+    ],
+)
+def test_what_is_no_form_is_refused(site, declared, body, status):
+    browser = Browser(site)
+    begins(browser)
+    for path in ("/application/documents", "/application/form", "/apply", "/sign-in"):
+        answer = browser.client.post(path, content=body, headers={"Content-Type": declared})
+        assert answer.status_code == status, answer.text
+
+
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from switch.applications.own import Applicants, Space, is_applicant
 from switch.applications.own_view import view_of
 from switch.applications.states import STEPS
 from switch.applications.tables import APPLICATIONS, DOCUMENT_CONTENTS
+from switch.applications.taking_on import Machine
 from switch.files.problems import ConfigError
 from switch.store.audit import AUDIT, newest_entries
 from switch.store.changing import changing
@@ -21,6 +22,7 @@ from switch.store.problems import NotAllowedError, RefusedError, TooManyError
 from switch.store.proving import flaws
 
 from .acquiring import COMPANY, PAPERS, PDF, PERSON, RULES, begin, does, enter
+from .test_taking_on import Office
 
 SPACE = Space(drafts_per_day=20, changes_per_day=40, papers_bytes_max=1_000, drafts_bytes_max=10_000)
 
@@ -183,6 +185,17 @@ def test_what_is_not_named_stays_and_what_is_wrong_is_said_without_it(store, tex
     assert "6" * 65 not in str(wrong.value)
     with pytest.raises(RefusedError, match="another kind"):
         office.amend(reference, {"kind": "person"})
+
+
+def test_what_it_has_become_is_told_with_the_limits_of_a_small_merchant(store, tmp_path):
+    taken_on = Office(store, tmp_path, PERSON)
+    merchant = taken_on.assigns(Machine("SN-0001")).merchant
+    view = seen(store, taken_on.reference)
+    assert (view["state"], view["merchant"]) == (
+        "terminals_assigned",
+        {"id": merchant, "credit_day_minor": 100_000, "credit_month_minor": 1_000_000, "limits_since": "2026-11-28"},
+    )
+    assert view["plan"]["small_merchant"]["credit_day_minor"]["source"]
 
 
 # --- room -------------------------------------------------------------------------------------------------------------
