@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from switch.dialect.kinds cimport KIND_COUNT
 from switch.dialect.reasons cimport REASON_COUNT
 from switch.dialect.sign_in_rules cimport SignInRules
+from switch.dialect.track_rules cimport TrackRules
 from switch.dialect.terminal_says cimport TerminalSays
 from switch.wire.scan cimport MessageIndex
 from switch.wire.spec cimport Spec
@@ -147,6 +148,7 @@ cdef class DialectTables:
     cdef OriginalForm original               # by a reversal
     cdef OriginalForm reference              # by a void, a refund or a completion
     cdef SignInRules sign_in
+    cdef TrackRules tracks
 
     cdef readonly bint partial_reversed      # a reversal of a part has the approved amount; else the requested one
     cdef readonly uint8_t serial_number_field  # the key serial number of a terminal's PIN key; NO_FIELD: nowhere

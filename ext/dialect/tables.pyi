@@ -58,6 +58,7 @@ class DialectTables:
         serial_number_field: int = 0,
         says: TerminalSays | None = None,
         sign_in: tuple[tuple[int, int, int], Sequence[tuple[str, Sequence[int], int, bool]], tuple[int, int]] = ...,
+        tracks: tuple[tuple[int, int], str, str, Sequence[int]] = ...,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:
         """Kind of a message of this dialect; ``ScanError`` when it cannot be read."""

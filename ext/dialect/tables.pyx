@@ -7,6 +7,7 @@ from libc.string cimport memcmp, memcpy, memset
 from switch.dialect.kinds cimport KIND_COUNT, KIND_UNKNOWN
 from switch.dialect.reasons cimport REASON_COUNT, REASON_OTHER_DECLINE
 from switch.dialect.sign_in_rules cimport fill_sign_in_rules
+from switch.dialect.track_rules cimport fill_track_rules
 from switch.wire.fields cimport DATE_DIGITS, FIELD_DATE
 from switch.wire.kept_copy cimport fill_fields
 from switch.wire.scan cimport Fault, fault_error, has_field, read_text, scan_message
@@ -20,6 +21,7 @@ cdef enum:
 
 # Every form that fits the keys, and no batch number.
 cdef object NO_SIGN_IN_RULES = ((0, 0, 0), (("", (8, 16, 24), 0, False),), (0, 0))
+cdef object NO_TRACK_RULES = ((0, 0), "", "", ())
 
 # Numbers of the code sets seen so far, so that the hot path compares numbers.
 cdef dict code_set_numbers = {}
@@ -307,6 +309,8 @@ cdef class DialectTables:
         sign_in: Where a terminal's sign-in says which form of key block it wants (field, start, size; field 0: all get
             the first), the forms as (text, PIN keys' sizes, number of the MAC key's form, whether with a track key),
             and where the batch number stands (field, start; field 0: nowhere).
+        tracks: Where a request says that its tracks are enciphered (field, start; field 0: they never are), the
+            characters that say so, those that say otherwise, and the fields.
 
     Raises:
         ValueError: A table is larger than its place here, or a value outside its range.
@@ -319,7 +323,7 @@ cdef class DialectTables:
                  kind_codes, entry_modes, natural_key, mac, unkept, original, reference,
                  partial_mark=(0, 0, "", ""), bint partial_reversed=True,
                  int replacement_field=0, int serial_number_field=0, TerminalSays says=None,
-                 sign_in=NO_SIGN_IN_RULES):
+                 sign_in=NO_SIGN_IN_RULES, tracks=NO_TRACK_RULES):
         if self._reasons != NULL:
             raise TypeError("tables of a dialect never change")
         self.name = name
@@ -342,6 +346,7 @@ cdef class DialectTables:
         fill_form(&self.original, original)
         fill_form(&self.reference, reference)
         fill_sign_in_rules(&self.sign_in, sign_in[0], sign_in[1], sign_in[2])
+        fill_track_rules(&self.tracks, tracks[0], tracks[1], tracks[2], tracks[3])
 
     def __dealloc__(self):
         free(self._reasons)

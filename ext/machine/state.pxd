@@ -79,6 +79,8 @@ cdef class State:
     cdef bint has_detail
     cdef uint8_t *out
     cdef uint8_t *aside                       # a message that is composed or copied to be kept
+    cdef uint8_t *opened                      # a request whose tracks were enciphered, in clear
+    cdef uint32_t opened_size                 # 0: nothing is there
     cdef uint8_t *kept                        # the terminal's answer, where it is kept otherwise than it is told
     cdef const uint8_t *stored_answer         # what is kept of the answer that was composed last
     cdef uint32_t stored_size

@@ -43,7 +43,8 @@ cdef class State:
         self.out = <uint8_t *>malloc(SCRATCH_BYTES)
         self.aside = <uint8_t *>malloc(SCRATCH_BYTES)
         self.kept = <uint8_t *>malloc(SCRATCH_BYTES)
-        if self.out == NULL or self.aside == NULL or self.kept == NULL:
+        self.opened = <uint8_t *>malloc(SCRATCH_BYTES)
+        if self.out == NULL or self.aside == NULL or self.kept == NULL or self.opened == NULL:
             raise MemoryError
 
     def __init__(self, *, uint32_t partition, Calendar calendar, Registry registry, RouteTable routes, Risk risk,
@@ -90,6 +91,7 @@ cdef class State:
         free(self.out)
         free(self.aside)
         free(self.kept)
+        free(self.opened)
 
     def terminal_mac_failures(self):
         """How many requests with a wrong or missing MAC each terminal sent, to whichever partition of the worker: count

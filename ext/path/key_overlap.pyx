@@ -17,6 +17,7 @@ cdef void _put_on(const FormerKeys *former, const Terminal *terminal, Terminal *
     room[0] = terminal[0]
     room.mac_key = former.mac_key
     room.pin_key = former.pin_key
+    room.track_key = former.track_key
     room.has_former = False
 
 

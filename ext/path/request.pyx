@@ -14,6 +14,7 @@ from switch.dialect.reasons cimport (
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
 )
 from switch.dialect.tables cimport DialectTables, is_request, kind_traits
+from switch.dialect.track_rules cimport say_in_clear
 from switch.machine.claims cimport is_claim
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED
@@ -50,6 +51,7 @@ from switch.path.request_faults cimport tell_field, tell_missing
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_management cimport answer_network_management, is_network_management
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
+from switch.path.tracks cimport forget_tracks, open_tracks
 from switch.path.whereabouts cimport notice_whereabouts
 from switch.saf.room cimport has_saf_room, count_no_place
 from switch.tables.identifiers cimport TERMINAL_NONE
@@ -84,12 +86,14 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
             and check_mac(state, channel)
             and may_speak_here(state, channel)
             and _is_transaction(state, channel)
+            and open_tracks(state, channel)
             and _is_new(state, channel)
             and notice_whereabouts(state, channel)
             and _is_served(state, channel)
             and _admit(state, channel)
             and _is_for_issuer(state, channel)):
         forward_request(state, channel)
+    forget_tracks(state)
 
 
 cdef void count_request(State state, TerminalChannel channel) noexcept nogil:
@@ -486,6 +490,7 @@ cdef int _compose(State state, Listener listener, Link link, Composer composer, 
         state.keep_fault(True)
         state.tell_fault(NOTE_REQUEST_NOT_COMPOSABLE, link.number)
         return REASON_FORMAT_ERROR
+    say_in_clear(&link.tables.tracks, link.tables.spec, &state.composed, state.out + offset)
     return NOT_REFUSED
 
 

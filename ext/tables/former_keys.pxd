@@ -13,6 +13,7 @@ cdef struct FormerKeys:
     int64_t until_ns                  # as the calendar counts, or one of the two above
     MacKey mac_key
     PinKey pin_key
+    PinKey track_key
 
 
 cdef class FormerKeyTable:

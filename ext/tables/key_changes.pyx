@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from switch.crypto.mac cimport MacKey
-from switch.crypto.pin_block cimport PinKey, set_pin_key
+from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PinKey, set_pin_key
 from switch.tables.former_keys cimport FORMER_UNTIL_SIGN_IN, FormerKeys
 from switch.tables.identifiers cimport TERMINAL_ID_MAX
 from switch.tables.registry cimport Registry, Terminal, attach_keys
@@ -46,14 +46,17 @@ cdef void _forget_keys(Terminal *terminal) noexcept nogil:
 
 
 cdef tuple _former_keys(keys, str id, const Terminal *terminal, str algorithm):
-    """MAC key and PIN key that were replaced, each None where it was not; ValueError where one is of another size."""
+    """MAC, PIN and track key that were replaced, None where one was not; ValueError where one is of another size."""
     cdef bytes mac = keys.get(f"terminal/{id}/former/tak") if terminal.mac_key.size else None
     cdef bytes pin = keys.get(f"terminal/{id}/former/tpk") if terminal.pin_key.size else None
+    cdef bytes track = keys.get(f"terminal/{id}/former/tdk") if terminal.track_key.size else None
     if mac is not None and len(mac) not in KEY_SIZES[algorithm]:
         raise ValueError(f"the former tak has {len(mac)} bytes")
     if pin is not None and len(pin) not in PIN_KEY_SIZES[PIN_FORMATS[terminal.pin_format]]:
         raise ValueError(f"the former tpk has {len(pin)} bytes")
-    return mac, pin
+    if track is not None and len(track) not in PIN_KEY_SIZES["iso-0"]:
+        raise ValueError(f"the former tdk has {len(track)} bytes")
+    return mac, pin, track
 
 
 cdef bint _is_same(const Terminal *one, const Terminal *other) noexcept nogil:
@@ -69,9 +72,9 @@ cdef bint _take(Registry registry, uint32_t number, const Terminal *fresh, tuple
     cdef Terminal *terminal = <Terminal *>registry.terminal(number)
     cdef bint is_changed = not _is_same(terminal, fresh)
     cdef FormerKeys *former
-    cdef bytes mac, pin
-    mac, pin = former_keys
-    if mac is None and pin is None:
+    cdef bytes mac, pin, track
+    mac, pin, track = former_keys
+    if mac is None and pin is None and track is None:
         is_changed = is_changed or terminal.has_former
         terminal[0] = fresh[0]
         registry.former.drop(number)
@@ -83,11 +86,14 @@ cdef bint _take(Registry registry, uint32_t number, const Terminal *fresh, tuple
     former.until_ns = FORMER_UNTIL_SIGN_IN
     former.mac_key = fresh.mac_key
     former.pin_key = fresh.pin_key
+    former.track_key = fresh.track_key
     if mac is not None:
         former.mac_key.size = len(mac)
         memcpy(former.mac_key.key, <const char *>mac, len(mac))
     if pin is not None:
         set_pin_key(&former.pin_key, pin, fresh.pin_format)
+    if track is not None:
+        set_pin_key(&former.track_key, track, PIN_FORMAT_ISO_0)
     terminal[0] = fresh[0]
     terminal.has_former = True
     return True

@@ -31,6 +31,8 @@ cdef enum FaultCode:
     FAULT_SERIAL_NUMBER       # a key serial number that is none, or belongs to no base key
     FAULT_SERIAL_REPEATED     # one that is not above its device's last
     FAULT_SERIAL_ELSEWHERE    # one of a device that is at another terminal
+    FAULT_TRACK               # an enciphered track that does not open
+    FAULT_TRACK_KEY           # no key to open it
 
 cdef extern from "stdint.h":
     const uint32_t NO_BYTE "UINT32_MAX"      # position of a fault that stands nowhere

@@ -56,6 +56,7 @@ def check(
         *checks.terminal_says(),
         *checks.downloads(),
         *checks.key_exchange(),
+        *checks.track_encryption(),
         *checks.mac(),
         *checks.subfields(),
         *checks.variants(),
@@ -207,6 +208,21 @@ class _Checks:
             yield ("key_exchange", "mac_key"), "does not tell the MAC key from the PIN key"
         if "key_exchange" not in self.file.kinds or "key_exchange" not in self.file.network:
             yield ("key_exchange",), "needed kinds.key_exchange and network.key_exchange, the messages that bring keys"
+
+    def track_encryption(self) -> Found:
+        rules = self.file.track_encryption
+        if rules is None:
+            return
+        yield from self._condition(("track_encryption", "mark"), rules.mark, rules.value)
+        entry = self.layout.get(rules.mark.partition(".")[0])
+        if entry is not None and not is_fixed(entry):
+            yield ("track_encryption", "mark"), "needed a field of fixed length"
+        if len(rules.clear) != len(rules.value):
+            yield ("track_encryption", "clear"), f"needed as many characters as value, {len(rules.value)}"
+        for number in rules.fields:
+            entry = self.layout.get(str(number))
+            if entry is not None and (entry["data_enc"] != "b" or entry.get("content") != "any"):
+                yield ("track_encryption", "fields"), f'field {number} must be packed, and its content "any"'
 
     def terminal_says(self) -> Found:
         table = self.file.terminal_says

@@ -97,9 +97,10 @@ def is_fixed(entry: Entry) -> bool:
 
 
 def holds_bytes(entry: Entry) -> bool:
-    """Whether the value means bytes (PIN block, chip data, MAC) rather than digits or text."""
+    """Whether the value means bytes (PIN block, chip data, MAC) rather than digits or text: digits count nibbles."""
     content = entry.get("content", "any")
-    return bool(content == "hex" or (entry["data_enc"] == "b" and content == "any"))
+    is_packed = entry.get("len_count") == "nibbles"
+    return bool(content == "hex" or (entry["data_enc"] == "b" and content == "any" and not is_packed))
 
 
 def _length_encoding(encoding: Encoding) -> str:

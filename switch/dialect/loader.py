@@ -140,6 +140,7 @@ def _table_arguments(file: DialectFile, built: Built) -> dict[str, Any]:
         "replacement_field": _field_called("replacement_amounts", built),
         "serial_number_field": _field_called("key_serial_number", built),
         "sign_in": _sign_in(file),
+        "tracks": _tracks(file),
         "says": _terminal_says(file),
         "natural_key": [place(file, reference) for reference in file.natural_key.fields],
         "mac": {
@@ -208,6 +209,15 @@ def _sign_in(
     mac_key = MAC_KEY_FORMS.index(rules.mac_key)
     forms = [(text, list[int](form.key_bytes), mac_key, form.track_key) for text, form in asked.items()]
     return (at.field, at.start, at.size), forms, (batch.field, batch.start)
+
+
+def _tracks(file: DialectFile) -> tuple[tuple[int, int], str, str, list[int]]:
+    """Where a request says that its tracks are enciphered, by what, what is said otherwise, and the tracks."""
+    rules = file.track_encryption
+    if rules is None:
+        return (0, 0), "", "", []
+    at = place(file, rules.mark)
+    return (at.field, at.start), rules.value, rules.clear, list(rules.fields)
 
 
 def _entry_modes(file: DialectFile) -> tuple[int, list[str], list[tuple[str, int]]]:

@@ -286,6 +286,20 @@ class PartialApproval(Table):
     """The amount in field 4 of a reversal."""
 
 
+class TrackEncryption(Table):
+    """Tracks that terminals encipher under their track key: the eight bytes before the last one, of packed digits."""
+
+    source: Annotated[str, Field(min_length=1)]
+    """What this was taken from; `unconfirmed` where nobody compared it with that."""
+    mark: FieldReference
+    """Where a request says that its tracks are enciphered."""
+    value: Annotated[str, Field(min_length=1, max_length=4)] = "1"
+    """What stands there then."""
+    clear: Annotated[str, Field(min_length=1, max_length=4)] = "0"
+    """What stands there when they are in clear, as the issuer gets them."""
+    fields: Annotated[list[Literal[35, 36]], Field(min_length=1)] = [35, 36]
+
+
 class SignInForm(Table):
     """A key block that a terminal may ask for when it signs in."""
 
@@ -474,6 +488,7 @@ class DialectFile(Table):
     sign_in: SignIn = SignIn()
     downloads: Downloads = Downloads()
     key_exchange: KeyExchange | None = None
+    track_encryption: TrackEncryption | None = None
     response_codes: ResponseCodes
     kind_code: KindCode | None = None
     entry_modes: EntryModes | None = None

@@ -56,7 +56,7 @@ class TerminalKeys:
 
 def former_terminals(keys: KeyFile) -> Iterator[str]:
     """Terminals that have former keys in a key file; one may come twice."""
-    ends = tuple(former_name(f"/{usage}") for usage in ("tak", "tpk"))
+    ends = tuple(former_name(f"/{usage}") for usage in ("tak", "tpk", "tdk"))
     for name in keys.names():
         if name.endswith(ends) and name.startswith("terminal/"):
             yield name.split("/")[1]

@@ -36,6 +36,8 @@ FAULT_NAMES = (
     "serial_number",
     "serial_repeated",
     "serial_elsewhere",
+    "track",
+    "track_key",
 )
 """Faults by their number, which is that of ``FaultCode`` in ``ext/wire/scan.pxd``; they stand in errors, metrics and
 the journal, so their order never changes."""
@@ -113,6 +115,8 @@ _TEXTS: Mapping[str, Callable[[int, int], str]] = {
     "serial_number": lambda *_: "the key serial number is none that a terminal sends, or belongs to no base key",
     "serial_repeated": lambda *_: "the key serial number does not count on from its device's last one",
     "serial_elsewhere": lambda *_: "the key serial number is that of a device which is at another terminal",
+    "track": lambda *_: "the enciphered track does not open under the terminal's track key",
+    "track_key": lambda *_: "the track is enciphered, and the terminal has no track key of DES",
 }
 
 
