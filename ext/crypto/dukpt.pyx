@@ -8,7 +8,7 @@ from switch.crypto.aes cimport AES_BLOCK_SIZE, aes_encrypt, is_aes_key_size
 from switch.crypto.des cimport des_crypt
 from switch.crypto.device_counters cimport AES_COUNTER_BITS, DES_COUNTER_BITS, SERIAL_SIZE_AES, SERIAL_SIZE_DES
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
-from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_ISO_4, PinKey, require_key
+from switch.crypto.pin_block cimport CIPHER_AES, CIPHER_DES, PIN_FORMAT_ISO_0, PIN_FORMAT_ISO_4, PinKey, require_key
 from switch.wire.cursor cimport store_be64
 from switch.wire.hexadecimal cimport hex_value
 
@@ -142,15 +142,15 @@ cdef int derive_aes(const uint8_t *base, int size, const Serial *serial, uint8_t
 cdef int derive_pin_key(const PinKey *base, const Serial *serial, PinKey *out) noexcept nogil:
     cdef int status = -1
     memset(out, 0, sizeof(PinKey))
-    if base.is_aes and is_aes_key_size(base.size):
+    if base.cipher == CIPHER_AES and is_aes_key_size(base.size):
         status = derive_aes(base.key, base.size, serial, out.key)
-    elif not base.is_aes and base.size == DES_KEY_SIZE:
+    elif base.cipher == CIPHER_DES and base.size == DES_KEY_SIZE:
         status = derive_des(base.key, serial, out.key)
     if status < 0:
         OPENSSL_cleanse(out, sizeof(PinKey))
         return -1
     out.size = base.size
-    out.is_aes = base.is_aes
+    out.cipher = base.cipher
     return 0
 
 
@@ -192,7 +192,7 @@ cdef class BaseKeys:
     cdef const PinKey *find(self, const uint8_t *text, int digits, bint is_aes) noexcept nogil:
         cdef int i
         for i in range(self.count):
-            if self._of[i].key.is_aes == is_aes and begins(&self._of[i], text, digits):
+            if self._of[i].key.cipher == (CIPHER_AES if is_aes else CIPHER_DES) and begins(&self._of[i], text, digits):
                 return &self._of[i].key
         return NULL
 

@@ -8,15 +8,21 @@ cdef enum PinFormat:          # order of PIN_FORMATS, the names that configurati
     PIN_FORMAT_ISO_1          # without the PAN
     PIN_FORMAT_ISO_3
     PIN_FORMAT_ISO_4          # AES, with the PAN between two encryptions
+    PIN_FORMAT_SM4            # China UnionPay: as format 0, filled up to a block of SM4, with the PAN at its end
     PIN_FORMAT_COUNT
 
 cdef enum:
     PIN_BLOCK_SIZE_MAX = 16   # bytes
     PIN_KEY_SIZE_MAX = 32     # bytes
 
+cdef enum KeyCipher:
+    CIPHER_DES                # of 8 bytes, 3DES of 16 or 24
+    CIPHER_AES                # of 16, 24 or 32 bytes
+    CIPHER_SM4                # of 16 bytes
+
 cdef struct PinKey:
-    uint8_t size              # bytes: 8 (DES), 16 or 24 (3DES), or 16, 24 or 32 (AES); 0 when there is none
-    uint8_t is_aes            # 1: for format 4; 0: for all others
+    uint8_t size              # bytes; 0 when there is none
+    uint8_t cipher            # KeyCipher
     uint8_t key[PIN_KEY_SIZE_MAX]
 
 cdef struct PinSide:           # how a block stands at one side: with a terminal, or on a link
@@ -25,7 +31,7 @@ cdef struct PinSide:           # how a block stands at one side: with a terminal
 
 
 cdef int pin_block_size(int pin_format) noexcept nogil
-"""Bytes of a block: 16 of format 4, 8 of all others."""
+"""Bytes of a block: 16 of format 4 and of SM4, 8 of all others."""
 
 cdef bint may_translate(int source, int target) noexcept nogil
 """Whether ISO 9564-1 lets a PIN pass from a block of one format into one of another: what is bound to a PAN must not

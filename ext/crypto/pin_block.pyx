@@ -2,7 +2,8 @@
 
 A clear block is handled as one 64-bit word, its control nibble on top: control, PIN length, PIN digits and fill, 4 bits
 each; that of format 4 has 8 random bytes behind it. It is checked without a branch on its content, and a malformed one
-goes the whole way with the rest, so the time that a refusal takes tells nothing about why it was refused.
+goes the whole way with the rest, so the time that a refusal takes tells nothing about why it was refused. That of SM4
+is the block of format 0 with the PAN not in it, but in 8 further bytes of fill.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -11,10 +12,12 @@ from libc.string cimport memcpy, memset
 from switch.crypto.aes cimport aes_twice
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse, RAND_bytes
+from switch.crypto.sm4 cimport sm4_crypt
 from switch.wire.cursor cimport load_be64, store_be64
 
-PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3", "iso-4")
-PIN_KEY_SIZES = {"iso-0": (8, 16, 24), "iso-1": (8, 16, 24), "iso-3": (8, 16, 24), "iso-4": (16, 24, 32)}
+PIN_FORMATS = ("none", "iso-0", "iso-1", "iso-3", "iso-4", "sm4")
+PIN_KEY_SIZES = {"iso-0": (8, 16, 24), "iso-1": (8, 16, 24), "iso-3": (8, 16, 24), "iso-4": (16, 24, 32),
+                 "sm4": (16,)}
 
 cdef enum:
     PIN_DIGITS_MIN = 4
@@ -54,7 +57,7 @@ cdef inline uint64_t digits_mask(uint64_t length) noexcept nogil:
 
 
 cdef int pin_block_size(int pin_format) noexcept nogil:
-    return 16 if pin_format == PIN_FORMAT_ISO_4 else 8
+    return 16 if pin_format == PIN_FORMAT_ISO_4 or pin_format == PIN_FORMAT_SM4 else 8
 
 
 cdef bint may_translate(int source, int target) noexcept nogil:
@@ -105,7 +108,7 @@ cdef uint64_t open_block(int pin_format, uint64_t word, ClearPin *pin) noexcept 
     length = min(max(length, <uint64_t>PIN_DIGITS_MIN), <uint64_t>PIN_DIGITS_MAX)
     bad |= above_nine(word) & digits_mask(length)
     fill = fill_mask(length)
-    if pin_format == PIN_FORMAT_ISO_0:
+    if pin_format == PIN_FORMAT_ISO_0 or pin_format == PIN_FORMAT_SM4:
         bad |= ~word & fill
     elif pin_format == PIN_FORMAT_ISO_3:
         bad |= ~above_nine(word) & low_bits_of_nibbles() & fill
@@ -125,7 +128,7 @@ cdef int build_block(int pin_format, const ClearPin *pin, uint64_t *word) noexce
     if pin_format == PIN_FORMAT_ISO_4:
         control = 4
         fill = letters_a()
-    elif pin_format != PIN_FORMAT_ISO_0:
+    elif pin_format != PIN_FORMAT_ISO_0 and pin_format != PIN_FORMAT_SM4:
         if RAND_bytes(random, sizeof(random)) != 1:
             return -1
         fill = 0
@@ -145,8 +148,15 @@ cdef inline bint known_format(int pin_format) noexcept nogil:
     return PIN_FORMAT_NONE < pin_format < PIN_FORMAT_COUNT
 
 
+cdef inline int cipher_of(int pin_format) noexcept nogil:
+    """The ``KeyCipher`` that a format is enciphered with."""
+    if pin_format == PIN_FORMAT_ISO_4:
+        return CIPHER_AES
+    return CIPHER_SM4 if pin_format == PIN_FORMAT_SM4 else CIPHER_DES
+
+
 cdef inline bint is_key_of(const PinKey *key, int pin_format) noexcept nogil:
-    return key.is_aes == (pin_format == PIN_FORMAT_ISO_4)
+    return key.cipher == cipher_of(pin_format)
 
 
 cdef int seal_pin(const ClearPin *pin, const PinKey *key, int pin_format, const PanPart *pan,
@@ -161,6 +171,10 @@ cdef int seal_pin(const ClearPin *pin, const PinKey *key, int pin_format, const 
             if (RAND_bytes(out + 8, 8) == 1
                     and aes_twice(key.key, key.size, out, out, pan.bytes, True) == 0):
                 status = 0
+        elif pin_format == PIN_FORMAT_SM4:
+            store_be64(out, word)
+            store_be64(out + 8, ~load_be64(pan.bytes))
+            status = 0 if sm4_crypt(key.key, out, out, 1, True) == 0 else -2
         else:
             store_be64(out, word ^ load_be64(pan.bytes))
             status = 0 if des_crypt(key.key, key.size, out, out, 1, True) == 0 else -2
@@ -181,6 +195,10 @@ cdef int unseal_pin(const uint8_t *block, const PinKey *key, int pin_format, con
         if aes_twice(key.key, key.size, block, clear, pan.bytes, False) < 0:
             return -2
         bad = open_block(pin_format, load_be64(clear), pin)
+    elif pin_format == PIN_FORMAT_SM4:
+        if sm4_crypt(key.key, block, clear, 1, False) < 0:
+            return -2
+        bad = open_block(pin_format, load_be64(clear), pin) | (load_be64(clear + 8) ^ ~load_be64(pan.bytes))
     else:
         if des_crypt(key.key, key.size, block, clear, 1, False) < 0:
             return -2
@@ -219,11 +237,11 @@ cdef int translate_pin(const uint8_t *block, const PinSide *source, const PinSid
 cdef int set_pin_key(PinKey *target, bytes key, int pin_format) except -1:
     cdef tuple sizes = PIN_KEY_SIZES[PIN_FORMATS[pin_format]]
     if len(key) != 0 and len(key) not in sizes:
-        raise ValueError(f"a key of {PIN_FORMATS[pin_format]} has {sizes[0]}, {sizes[1]} or {sizes[2]} bytes, "
-                         f"not {len(key)}")
+        raise ValueError(f"a key of {PIN_FORMATS[pin_format]} has {', '.join(map(str, sizes[:-1]))}"
+                         f"{' or ' if sizes[1:] else ''}{sizes[-1]} bytes, not {len(key)}")
     memset(target, 0, sizeof(PinKey))
     target.size = len(key)
-    target.is_aes = pin_format == PIN_FORMAT_ISO_4
+    target.cipher = cipher_of(pin_format)
     memcpy(target.key, <const uint8_t *>key, len(key))
     return 0
 

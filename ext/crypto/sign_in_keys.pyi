@@ -9,7 +9,7 @@ ROOMS: tuple[int, ...]
 """Bytes that a PIN key may have."""
 
 def build_sign_in_keys(
-    master_key: bytes, pin_key: bytes, mac_key: bytes, track_key: bytes = b"", *, mac_key_form: str = "own"
+    master_key: bytes, pin_key: bytes, mac_key: bytes, track_key: bytes = b"", *, mac_key_form: str = "own", is_sm4: bool = False
 ) -> bytes:
     """Field 62 of a China UnionPay sign-in answer: the working keys under the terminal's master key.
 
@@ -22,6 +22,7 @@ def build_sign_in_keys(
         mac_key: 8 bytes, or as many as the PIN key, as the form says.
         track_key: As many bytes as the PIN key; empty for none.
         mac_key_form: One of ``MAC_KEY_FORMS``.
+        is_sm4: Whether all keys are of SM4, with 16 bytes each.
 
     Raises:
         ValueError: key sizes that the form can't carry.

@@ -3,12 +3,14 @@
 from libc.string cimport memcpy, memset
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
-from switch.crypto.mac cimport MAC_CUP_ECB, MAC_X9_9, MAC_X9_19, MacKey
-from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PinKey, require_key, set_pin_key
+from switch.crypto.mac cimport MAC_CUP_ECB, MAC_CUP_SM4, MAC_X9_9, MAC_X9_19, MacKey
+from switch.crypto.pin_block cimport CIPHER_DES, CIPHER_SM4, PIN_FORMAT_ISO_0, PIN_FORMAT_SM4, PinKey, require_key, set_pin_key
+from switch.crypto.sm4 cimport sm4_crypt
 
 cdef enum:
     KCV_SIZE = 4              # bytes of a check value
     HALF_SIZE = 8             # bytes of a single DES key
+    SM4_SIZE = 16
 
 MAC_KEY_FORMS = ("own", "whole", "half", "short")
 ROOMS = (8, 16, 24)
@@ -16,9 +18,14 @@ ROOMS = (8, 16, 24)
 
 cdef int put_key(const PinKey *master_key, const uint8_t *key, int size, int room, uint8_t *out) noexcept nogil:
     """One working key: encrypted, zero filled to ``room`` bytes, then its check value; the bytes written, or -1."""
-    cdef uint8_t check[8]
+    cdef uint8_t check[16]
     memset(out, 0, room)
-    memset(check, 0, 8)
+    memset(check, 0, sizeof(check))
+    if master_key.cipher == CIPHER_SM4:
+        if sm4_crypt(master_key.key, key, out, 1, True) < 0 or sm4_crypt(key, check, check, 1, True) < 0:
+            return -1
+        memcpy(out + room, check, KCV_SIZE)
+        return room + KCV_SIZE
     if des_crypt(master_key.key, master_key.size, key, out, size >> 3, True) < 0:
         return -1
     if des_crypt(key, size, check, check, 1, True) < 0:
@@ -36,6 +43,11 @@ cdef int mac_room(int form, const MacKey *key, int room) noexcept nogil:
     return room if key.size == room and form <= MAC_KEY_WHOLE else 0
 
 
+cdef bint are_of_sm4(const SignInKeys *keys) noexcept nogil:
+    return (keys.master.cipher == CIPHER_SM4 and keys.pin.cipher == CIPHER_SM4
+            and keys.mac.algorithm == MAC_CUP_SM4)
+
+
 cdef int sign_in_keys(const SignInForm *form, const SignInKeys *keys, uint8_t *out) noexcept nogil:
     cdef int room = keys.pin.size
     cdef int behind, at, used
@@ -43,9 +55,14 @@ cdef int sign_in_keys(const SignInForm *form, const SignInKeys *keys, uint8_t *o
         return -SIGN_IN_NO_MASTER_KEY
     if room == 0:
         return -SIGN_IN_NO_PIN_KEY
-    if keys.pin.is_aes or not (form.room_mask >> (room >> 3)) & 1:
+    if form.is_sm4:
+        if not are_of_sm4(keys):
+            return -SIGN_IN_NOT_SM4
+    elif keys.master.cipher != CIPHER_DES or keys.pin.cipher != CIPHER_DES:
         return -SIGN_IN_PIN_KEY
-    behind = mac_room(form.mac_key, keys.mac, room)
+    if not (form.room_mask >> (room >> 3)) & 1:
+        return -SIGN_IN_PIN_KEY
+    behind = room if form.is_sm4 else mac_room(form.mac_key, keys.mac, room)
     if behind == 0:
         return -SIGN_IN_MAC_KEY
     if form.has_track_key and keys.track.size != room:
@@ -66,23 +83,25 @@ cdef int sign_in_keys(const SignInForm *form, const SignInKeys *keys, uint8_t *o
 
 
 def build_sign_in_keys(bytes master_key not None, bytes pin_key not None, bytes mac_key not None,
-                       bytes track_key=b"", *, str mac_key_form="own"):
+                       bytes track_key=b"", *, str mac_key_form="own", bint is_sm4=False):
     cdef uint8_t out[SIGN_IN_KEYS_MAX]
     cdef PinKey master, pin, track
     cdef MacKey mac
     cdef SignInForm form
     cdef SignInKeys keys
     cdef int size
+    cdef int sort = PIN_FORMAT_SM4 if is_sm4 else PIN_FORMAT_ISO_0
+    form.is_sm4 = is_sm4
     form.room_mask = sum(1 << (room >> 3) for room in ROOMS)
     form.mac_key = MAC_KEY_FORMS.index(mac_key_form)
     form.has_track_key = len(track_key) > 0
-    require_key(&master, master_key, PIN_FORMAT_ISO_0)
-    require_key(&pin, pin_key, PIN_FORMAT_ISO_0)
-    set_pin_key(&track, track_key, PIN_FORMAT_ISO_0)
-    if len(mac_key) not in ROOMS:
+    require_key(&master, master_key, sort)
+    require_key(&pin, pin_key, sort)
+    set_pin_key(&track, track_key, sort)
+    if len(mac_key) not in ROOMS or (is_sm4 and len(mac_key) != SM4_SIZE):
         raise ValueError(f"the MAC key of a sign-in answer has 8, 16 or 24 bytes, not {len(mac_key)}")
     memset(&mac, 0, sizeof(mac))
-    mac.algorithm = MAC_CUP_ECB
+    mac.algorithm = MAC_CUP_SM4 if is_sm4 else MAC_CUP_ECB
     mac.size = len(mac_key)
     memcpy(mac.key, <const uint8_t *>mac_key, len(mac_key))
     keys.master, keys.pin, keys.mac, keys.track = &master, &pin, &mac, &track

@@ -8,7 +8,7 @@ number stays as it was.
 from libc.string cimport memcpy
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
-from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, require_key
+from switch.crypto.pin_block cimport CIPHER_DES, PIN_FORMAT_ISO_0, require_key
 
 cdef enum:
     BLOCK = 8
@@ -24,7 +24,7 @@ cdef int open_track(const PinKey *key, uint8_t *track, uint32_t size) noexcept n
     cdef uint8_t clear[BLOCK]
     cdef bint is_track = True
     cdef uint32_t at, i
-    if key.size == 0 or key.is_aes:
+    if key.size == 0 or key.cipher != CIPHER_DES:
         return TRACK_NO_KEY
     if size < BLOCK + BEHIND:
         return TRACK_MALFORMED

@@ -16,7 +16,7 @@ cdef int fill_sign_in_rules(SignInRules *rules, form_place, forms, batch_place) 
     if rules.field and not 1 <= rules.size <= SIGN_IN_CODE_MAX:
         raise ValueError(f"the form of a sign-in is said in 1 to {<int>SIGN_IN_CODE_MAX} characters")
     rules.batch_field, rules.batch_start = batch_place
-    for text, rooms, mac_key, has_track_key in forms:
+    for text, rooms, mac_key, has_track_key, is_sm4 in forms:
         code = text.encode("ascii")
         if len(code) != rules.size:
             raise ValueError(f"the form of a sign-in is said in {rules.size} characters, not {text!r}")
@@ -25,6 +25,7 @@ cdef int fill_sign_in_rules(SignInRules *rules, form_place, forms, batch_place) 
             rules.codes[rules.count].form.room_mask |= 1 << (room >> 3)
         rules.codes[rules.count].form.mac_key = mac_key
         rules.codes[rules.count].form.has_track_key = has_track_key
+        rules.codes[rules.count].form.is_sm4 = is_sm4
         rules.count += 1
     return 0
 

@@ -20,7 +20,7 @@ cdef enum:
     PART_FIELD_ROOM = 256     # characters of a field of which only a part names an original
 
 # Every form that fits the keys, and no batch number.
-cdef object NO_SIGN_IN_RULES = ((0, 0, 0), (("", (8, 16, 24), 0, False),), (0, 0))
+cdef object NO_SIGN_IN_RULES = ((0, 0, 0), (("", (8, 16, 24), 0, False, False),), (0, 0))
 cdef object NO_TRACK_RULES = ((0, 0), "", "", ())
 
 # Numbers of the code sets seen so far, so that the hot path compares numbers.
@@ -307,7 +307,8 @@ cdef class DialectTables:
             start, size, length digits), field 0 being the MTI.
         reference: The same for a void, a refund or a completion.
         sign_in: Where a terminal's sign-in says which form of key block it wants (field, start, size; field 0: all get
-            the first), the forms as (text, PIN keys' sizes, number of the MAC key's form, whether with a track key),
+            the first), the forms as (text, PIN keys' sizes, number of the MAC key's form, whether with a track key,
+            whether of SM4),
             and where the batch number stands (field, start; field 0: nowhere).
         tracks: Where a request says that its tracks are enciphered (field, start; field 0: they never are), the
             characters that say so, those that say otherwise, and the fields.

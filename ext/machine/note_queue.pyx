@@ -62,11 +62,12 @@ SIGN_IN_FAULTS = (
     "nothing is wrong with them",
     "the terminal has no master key (tmk) of DES",
     "the terminal has no PIN key (tpk); the answer has a place for both working keys",
-    "the PIN key (tpk) is of AES, or of a size for which the form that was asked for has no place",
+    "the PIN key (tpk) is not of DES, or of a size for which the form that was asked for has no place",
     "the MAC key (tak) is missing, not of DES, or of a size for which the answer has no place beside the PIN key",
     "the track key (tdk), for which was asked, is missing or not as long as the PIN key",
     "it asks for a form of the answer that the dialect does not offer",
     "libcrypto refused to encrypt them under the master key (tmk)",
+    "it asks for keys of SM4, and those of the terminal (tmk, tpk, tak) are not all of SM4",
 )
 
 

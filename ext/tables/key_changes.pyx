@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 from switch.crypto.mac cimport MacKey
-from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PinKey, set_pin_key
+from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_SM4, PinKey, set_pin_key
 from switch.tables.former_keys cimport FORMER_UNTIL_SIGN_IN, FormerKeys
 from switch.tables.identifiers cimport TERMINAL_ID_MAX
 from switch.tables.registry cimport Registry, Terminal, attach_keys
@@ -45,6 +45,11 @@ cdef void _forget_keys(Terminal *terminal) noexcept nogil:
     explicit_bzero(&terminal.track_key, sizeof(PinKey))
 
 
+cdef int _sort_of(const Terminal *terminal) noexcept nogil:
+    """A format of PIN blocks under keys such as all of a terminal's are: of SM4, or of DES."""
+    return PIN_FORMAT_SM4 if terminal.pin_format == PIN_FORMAT_SM4 else PIN_FORMAT_ISO_0
+
+
 cdef tuple _former_keys(keys, str id, const Terminal *terminal, str algorithm):
     """MAC, PIN and track key that were replaced, None where one was not; ValueError where one is of another size."""
     cdef bytes mac = keys.get(f"terminal/{id}/former/tak") if terminal.mac_key.size else None
@@ -54,7 +59,7 @@ cdef tuple _former_keys(keys, str id, const Terminal *terminal, str algorithm):
         raise ValueError(f"the former tak has {len(mac)} bytes")
     if pin is not None and len(pin) not in PIN_KEY_SIZES[PIN_FORMATS[terminal.pin_format]]:
         raise ValueError(f"the former tpk has {len(pin)} bytes")
-    if track is not None and len(track) not in PIN_KEY_SIZES["iso-0"]:
+    if track is not None and len(track) not in PIN_KEY_SIZES[PIN_FORMATS[_sort_of(terminal)]]:
         raise ValueError(f"the former tdk has {len(track)} bytes")
     return mac, pin, track
 
@@ -93,7 +98,7 @@ cdef bint _take(Registry registry, uint32_t number, const Terminal *fresh, tuple
     if pin is not None:
         set_pin_key(&former.pin_key, pin, fresh.pin_format)
     if track is not None:
-        set_pin_key(&former.track_key, track, PIN_FORMAT_ISO_0)
+        set_pin_key(&former.track_key, track, _sort_of(fresh))
     terminal[0] = fresh[0]
     terminal.has_former = True
     return True

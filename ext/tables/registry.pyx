@@ -12,7 +12,7 @@ from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_
 cimport cython
 
 from switch.crypto.mac cimport MAC_PADDING_1
-from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, set_pin_key
+from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, PIN_FORMAT_SM4, set_pin_key
 from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row
 from switch.tables.former_keys cimport FormerKeyTable
 from switch.tables.identifiers cimport (
@@ -48,7 +48,7 @@ KINDS_MAX = 64
 TERMINALS_MAX = 16_000_000
 MASTER_KEY_SIZES = (8, 16, 24)
 DERIVED = "+dukpt"
-TERMINAL_PIN_FORMATS = (*PIN_FORMATS, *(f"{name}{DERIVED}" for name in PIN_FORMATS[1:]))
+TERMINAL_PIN_FORMATS = (*PIN_FORMATS, *(f"{name}{DERIVED}" for name in PIN_FORMATS[1:-1]))     # SM4 has no DUKPT
 
 cdef enum: TEXT_MAX = 255     # bytes
 
@@ -435,6 +435,7 @@ cpdef bytes _needed_key(keys, str name, sizes, int cell, str why, bint is_closed
 cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
     """Give a terminal its keys."""
     cdef bytes key
+    cdef int sort
     cdef bint is_closed = terminal.state == PARTY_CLOSED
     terminal.mac_key.algorithm = profile[3]
     terminal.mac_key.padding = MAC_PADDING_1
@@ -447,10 +448,11 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
         key = _needed_key(keys, f"terminal/{id}/tpk", sizes, 6, "a PIN format", is_closed)
         if key is not None:
             set_pin_key(&terminal.pin_key, key, terminal.pin_format)
-    set_pin_key(&terminal.master_key, _checked_key(keys, f"terminal/{id}/tmk", MASTER_KEY_SIZES, 0) or b"",
-                PIN_FORMAT_ISO_0)
-    set_pin_key(&terminal.track_key, _checked_key(keys, f"terminal/{id}/tdk", MASTER_KEY_SIZES, 0) or b"",
-                PIN_FORMAT_ISO_0)
+    # A terminal has all of its keys in SM4 or in DES.
+    sort = PIN_FORMAT_SM4 if terminal.pin_format == PIN_FORMAT_SM4 else PIN_FORMAT_ISO_0
+    sizes = PIN_KEY_SIZES[PIN_FORMATS[sort]]
+    set_pin_key(&terminal.master_key, _checked_key(keys, f"terminal/{id}/tmk", sizes, 0) or b"", sort)
+    set_pin_key(&terminal.track_key, _checked_key(keys, f"terminal/{id}/tdk", sizes, 0) or b"", sort)
     return 0
 
 

@@ -11,7 +11,7 @@ from switch.keys.names import ALGORITHMS, Family
 MAC_FAMILIES: Mapping[str, Family] = {"aes-cmac": "aes", "cup-sm4": "sm4"}
 """Families of keys by MAC algorithm; all others are made with DES."""
 
-PIN_FAMILIES: Mapping[str, Family] = {"iso-4": "aes"}
+PIN_FAMILIES: Mapping[str, Family] = {"iso-4": "aes", "sm4": "sm4"}
 """Families of keys by format of PIN blocks; all others are enciphered with DES."""
 
 
@@ -32,6 +32,6 @@ def fits_derivation(key_algorithm: str, cipher: str) -> bool:
     return key_algorithm == "3des-2key" if cipher == "des" else ALGORITHMS[key_algorithm].family == "aes"
 
 
-def fits_sign_in(key_algorithm: str) -> bool:
-    """Whether the answer to a sign-in can be enciphered with a master key."""
-    return ALGORITHMS[key_algorithm].family == "des"
+def fits_sign_in(key_algorithm: str, pin_format: str) -> bool:
+    """Whether a key can be in the answer to the sign-in of a terminal, or that be enciphered with it."""
+    return ALGORITHMS[key_algorithm].family == ("sm4" if pin_format == "sm4" else "des")

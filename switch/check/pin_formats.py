@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from switch.check.terminal_keys import PIN_FORMAT, terminal_rows
 from switch.config import Config
+from switch.crypto.pin_block import PIN_KEY_SIZES
 from switch.dialect import Dialect
 from switch.dialect.layout import characters_max, is_fixed
 from switch.files.problems import Problem, Severity
@@ -13,7 +14,7 @@ from switch.files.problems import Problem, Severity
 PIN_FIELD = "52"
 DERIVED = "+dukpt"
 WITHOUT_PAN = "iso-1"
-BLOCK_BYTES = {"iso-4": 16}
+BLOCK_BYTES = {"iso-4": 16, "sm4": 16}
 BLOCK_BYTES_DEFAULT = 8
 
 
@@ -40,7 +41,7 @@ def check_pin_formats(
     """
     table = config.registry.terminals_place
     derived = sorted(one for one in terminal_formats if one.endswith(DERIVED))
-    used = sorted({one.removesuffix(DERIVED) for one in terminal_formats if one.startswith("iso-")})
+    used = sorted({one.removesuffix(DERIVED) for one in terminal_formats if one.removesuffix(DERIVED) in PIN_KEY_SIZES})
     spoken = [dialects[listener.dialect] for listener in config.listeners if listener.dialect in dialects]
     for pin_format in used:
         faults = [pin_field_fault(dialect, pin_format) for dialect in spoken]

@@ -23,6 +23,9 @@ TOLD_MAX = 20
 
 ID, MAC_ALGORITHM, PIN_FORMAT = map(TERMINAL_COLUMNS.index, ("id", "mac_algorithm", "pin_format"))
 
+SORTS = {"iso-0": "DES", "sm4": "SM4"}
+"""Of which cipher all keys of a terminal are that signs in, by a format of its PIN blocks."""
+
 
 class TerminalKeys:
     """Clear keys by name, without master keys that are not of DES.
@@ -62,7 +65,7 @@ class TerminalKeys:
             self._count += 1
             if len(self._faults) < TOLD_MAX:
                 self._faults[name] = reason
-        return value if fits_sign_in(algorithm) else None
+        return value if _sort_of(algorithm) else None
 
     def warnings(self, file: str) -> Iterator[Problem]:
         """Terminals, among those whose keys were asked for, whose sign-in is answered without keys, or refused."""
@@ -74,19 +77,20 @@ class TerminalKeys:
 
     def _fault(self, name: str) -> str:
         """Why an answer cannot carry the keys of a terminal that has a master key; empty when it can."""
-        if not fits_sign_in(self._keys.get(name).algorithm):
+        sort = _sort_of(self._keys.get(name).algorithm)
+        if not sort:
             return ""  # an error, which is told with its row
         terminal = name.removesuffix(MASTER_KEY)
         pin = self._find(f"{terminal}/tpk")
         mac = self._find(f"{terminal}/tak")
         if pin is None:
             return "there is no tpk, and the answer has a place for both working keys"
-        if not fits_sign_in(pin.algorithm) or len(pin.value) not in ROOMS:
-            return f"the tpk is a key for {pin.algorithm}, and the answer has a place for one of DES"
+        if not fits_sign_in(pin.algorithm, sort) or len(pin.value) not in ROOMS:
+            return f"the tpk is a key for {pin.algorithm}, and the answer has a place for one of {SORTS[sort]}"
         if mac is None:
             return "there is no tak, and the answer has a place for both working keys"
-        if not fits_sign_in(mac.algorithm) or len(mac.value) not in (8, len(pin.value)):
-            place = "one of DES, of 8 bytes or as long as the tpk"
+        if not fits_sign_in(mac.algorithm, sort) or len(mac.value) not in (8, len(pin.value)):
+            place = f"one of {SORTS[sort]}, of 8 bytes or as long as the tpk"
             return f"the tak is a key for {mac.algorithm}, and the answer has a place for {place}"
         return ""
 
@@ -153,8 +157,14 @@ def _misfits_of(cells: list[str], algorithm_of: Callable[[str], str | None]) -> 
             yield f"{prefix}tpk is a key for {found}, which PIN blocks of {pin} cannot use"
     for usage in ("tmk", "tdk"):
         found = algorithm_of(f"{prefix}{usage}")
-        if found and not fits_sign_in(found):
-            yield f"{prefix}{usage} is a key for {found}, and the answer to a sign-in is enciphered with DES"
+        if found and not fits_sign_in(found, pin):
+            needed = SORTS["sm4" if pin == "sm4" else "iso-0"]
+            yield f"{prefix}{usage} is a key for {found}, and the answer to a sign-in is enciphered with {needed}"
+
+
+def _sort_of(algorithm: str) -> str:
+    """A format of PIN blocks of terminals that can have such a master key; empty when none can."""
+    return next((sort for sort in SORTS if fits_sign_in(algorithm, sort)), "")
 
 
 def _is_of_size(algorithm: str, sizes: Collection[int]) -> bool:

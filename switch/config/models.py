@@ -333,8 +333,9 @@ class LinkMac(Section):
 class LinkPin(Section):
     """The PIN block between us and an issuer."""
 
-    format: Literal["iso-0", "iso-1", "iso-3", "iso-4"] = Field(
-        "iso-0", description="Format of ISO 9564-1; `iso-4` needs a key of AES and a field 52 of 16 bytes."
+    format: Literal["iso-0", "iso-1", "iso-3", "iso-4", "sm4"] = Field(
+        "iso-0",
+        description="Format of ISO 9564-1, or of SM4; `iso-4` and `sm4` need a field 52 of 16 bytes.",
     )
     key: KeyName = Field(description="Name of the zone PIN key (ZPK) in the key file.")
 

@@ -200,14 +200,17 @@ def _partial_mark(file: DialectFile) -> tuple[int, int, str, str]:
 
 def _sign_in(
     file: DialectFile,
-) -> tuple[tuple[int, int, int], list[tuple[str, list[int], int, bool]], tuple[int, int]]:
+) -> tuple[tuple[int, int, int], list[tuple[str, list[int], int, bool, bool]], tuple[int, int]]:
     """Where a sign-in says which form of keys it wants, the forms, and where the batch number stands."""
     rules = file.sign_in
     at = Place(0, 0, 0) if rules.form is None else place(file, rules.form)
     batch = Place(0, 0, 0) if rules.batch is None else place(file, rules.batch)
     asked = {"": SignInForm()} if rules.form is None else rules.forms
     mac_key = MAC_KEY_FORMS.index(rules.mac_key)
-    forms = [(text, list[int](form.key_bytes), mac_key, form.track_key) for text, form in asked.items()]
+    forms = [
+        (text, list[int](form.key_bytes), mac_key, form.track_key, form.algorithm == "sm4")
+        for text, form in asked.items()
+    ]
     return (at.field, at.start, at.size), forms, (batch.field, batch.start)
 
 

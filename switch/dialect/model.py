@@ -307,6 +307,8 @@ class SignInForm(Table):
     """Bytes that the PIN key may have; they say how many are there for each key."""
     track_key: bool = False
     """Whether the track key follows the MAC key."""
+    algorithm: Literal["des", "sm4"] = "des"
+    """Of all keys, the terminal's master key too; those of SM4 have 16 bytes."""
 
 
 class SignIn(Table):

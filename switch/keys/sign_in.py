@@ -11,8 +11,8 @@ bytes   what
 4       its check value
 ======  =========================================================================================
 
-Each 16 is 8 where the keys are single DES, and 24 where they are of triple length. In the form ``short`` the MAC key
-has 8 bytes and no zeros.
+Each 16 is 8 where the keys are single DES, and 24 where they are of triple length. Keys of SM4 have 16 bytes each, and
+are under a master key of SM4. In the form ``short`` the MAC key has 8 bytes and no zeros.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 from switch.crypto.des import decrypt_blocks
 from switch.crypto.sign_in_keys import MAC_KEY_FORMS, ROOMS, build_sign_in_keys
-from switch.keys.key import algorithm_of_des_size, check_value
+from switch.keys.key import Key, algorithm_of_des_size, check_value
+from switch.keys.wrapping import unwrap_key
 
 CHECK_VALUE_BYTES = 4
 SHORT_BYTES = 8
@@ -30,7 +31,7 @@ __all__ = ["MAC_KEY_FORMS", "SignInKeys", "build_sign_in_keys", "open_sign_in_ke
 
 
 class SignInKeys(NamedTuple):
-    """The working keys of one terminal session. Its ``repr`` shows check values only."""
+    """The working keys of one terminal session. Its ``repr`` shows check values only, as of keys of DES."""
 
     pin_key: bytes
     mac_key: bytes
@@ -45,7 +46,7 @@ class SignInKeys(NamedTuple):
 
 
 def open_sign_in_keys(
-    master_key: bytes, block: bytes, *, has_track_key: bool = False, mac_key_form: str = "own"
+    master_key: bytes, block: bytes, *, has_track_key: bool = False, mac_key_form: str = "own", is_sm4: bool = False
 ) -> SignInKeys:
     """What a terminal does with the block: decrypt the keys and compare their check values.
 
@@ -54,6 +55,7 @@ def open_sign_in_keys(
         block: The keys, each with its check value.
         has_track_key: Whether a track key was asked for.
         mac_key_form: How the MAC key stands, one of ``MAC_KEY_FORMS``.
+        is_sm4: Whether all keys are of SM4.
 
     Raises:
         ValueError: A wrong size, or a check value that does not agree: damaged, or under another master key.
@@ -69,7 +71,8 @@ def open_sign_in_keys(
     at = 0
     for room, what in zip(rooms, ("PIN", "MAC", "track"), strict=False):
         middle = at + room
-        keys.append(_opened(master_key, block[at:middle], block[middle : middle + CHECK_VALUE_BYTES], what))
+        wrapped, check = block[at:middle], block[middle : middle + CHECK_VALUE_BYTES]
+        keys.append((_opened_sm4 if is_sm4 else _opened)(master_key, wrapped, check, what))
         at = middle + CHECK_VALUE_BYTES
     return SignInKeys(*keys)
 
@@ -86,5 +89,12 @@ def _opened(master_key: bytes, wrapped: bytes, check: bytes, what: str) -> bytes
         wrapped = wrapped[:SHORT_BYTES]
     key = decrypt_blocks(master_key, wrapped)
     if check_value(algorithm_of_des_size(len(key)), key, CHECK_VALUE_BYTES) != check.hex().upper():
+        raise ValueError(f"the check value of the {what} key does not agree: damaged, or under another master key")
+    return key
+
+
+def _opened_sm4(master_key: bytes, wrapped: bytes, check: bytes, what: str) -> bytes:
+    key = unwrap_key(Key("sign-in/tmk", "tmk", "sm4", master_key), "sm4", wrapped)
+    if check_value("sm4", key, CHECK_VALUE_BYTES) != check.hex().upper():
         raise ValueError(f"the check value of the {what} key does not agree: damaged, or under another master key")
     return key

@@ -395,6 +395,7 @@ class Profile:
             message.raw(62),
             has_track_key=form is not None and form.track_key,
             mac_key_form=rules.mac_key,
+            is_sm4=form is not None and form.algorithm == "sm4",
         )
         return current.with_key(keys.mac_key)
 

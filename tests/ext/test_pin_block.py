@@ -50,6 +50,8 @@ aes_keys = st.sampled_from((16, 24, 32)).flatmap(lambda size: st.binary(min_size
 
 
 def keys_of(pin_format):
+    if pin_format == "sm4":
+        return st.binary(min_size=16, max_size=16)
     return aes_keys if pin_format == "iso-4" else keys
 
 

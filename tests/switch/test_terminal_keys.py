@@ -28,7 +28,10 @@ def put(keys, terminal, **algorithms):
     ("algorithms", "is_given", "word"),
     [
         ({"tmk": "aes-128", "tpk": "3des-2key", "tak": "des"}, False, ""),
-        ({"tmk": "sm4", "tpk": "3des-2key", "tak": "des"}, False, ""),
+        ({"tmk": "sm4", "tpk": "3des-2key", "tak": "des"}, True, "tpk is a key for 3des-2key"),
+        ({"tmk": "sm4", "tpk": "sm4", "tak": "des"}, True, "tak is a key for des"),
+        ({"tmk": "sm4", "tpk": "sm4", "tak": "sm4"}, True, ""),
+        ({"tmk": "3des-2key", "tpk": "sm4", "tak": "sm4"}, True, "tpk is a key for sm4"),
         ({"tmk": "3des-2key", "tpk": "3des-2key", "tak": "des"}, True, ""),
         ({"tmk": "3des-2key", "tpk": "des", "tak": "des"}, True, ""),
         ({"tmk": "3des-2key", "tak": "des"}, True, "no tpk"),
@@ -49,7 +52,8 @@ def test_what_a_sign_in_carries(keys, algorithms, is_given, word):
     assert [(one.key, one.severity) for one in warnings] == [("terminal/10000001/tmk", "warning")] * bool(word)
     assert all(word in one.reason for one in warnings)
     if is_given and not word:
-        assert build_sign_in_keys(values["tmk"], values["tpk"], values["tak"])
+        is_sm4 = algorithms["tmk"] == "sm4"
+        assert build_sign_in_keys(values["tmk"], values["tpk"], values["tak"], is_sm4=is_sm4)
 
 
 def test_many_are_counted(keys):
