@@ -39,5 +39,6 @@ cdef struct SignInKeys:       # a terminal's keys, borrowed
 
 cdef int sign_in_keys(const SignInForm *form, const SignInKeys *keys, uint8_t *out) noexcept nogil
 """The content of field 62 in the China UnionPay POS dialect: encrypted PIN key, its check value, encrypted MAC key, its
-check value, and the track key likewise where the form has one; of DES, or all of SM4; written into ``out`` of SIGN_IN_KEYS_MAX bytes. Their
-number, or minus a SignInFault when a key is missing or not of a size or algorithm that the form can carry."""
+check value, and the track key likewise where the form has one; of DES, or all of SM4; written into ``out`` of
+SIGN_IN_KEYS_MAX bytes. Their number, or minus a SignInFault when a key is missing or not of a size or algorithm that
+the form can carry."""

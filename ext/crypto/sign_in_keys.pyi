@@ -9,7 +9,13 @@ ROOMS: tuple[int, ...]
 """Bytes that a PIN key may have."""
 
 def build_sign_in_keys(
-    master_key: bytes, pin_key: bytes, mac_key: bytes, track_key: bytes = b"", *, mac_key_form: str = "own", is_sm4: bool = False
+    master_key: bytes,
+    pin_key: bytes,
+    mac_key: bytes,
+    track_key: bytes = b"",
+    *,
+    mac_key_form: str = "own",
+    is_sm4: bool = False,
 ) -> bytes:
     """Field 62 of a China UnionPay sign-in answer: the working keys under the terminal's master key.
 

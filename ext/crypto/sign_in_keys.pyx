@@ -4,7 +4,9 @@ from libc.string cimport memcpy, memset
 from switch.crypto.des cimport des_crypt
 from switch.crypto.libcrypto cimport OPENSSL_cleanse
 from switch.crypto.mac cimport MAC_CUP_ECB, MAC_CUP_SM4, MAC_X9_9, MAC_X9_19, MacKey
-from switch.crypto.pin_block cimport CIPHER_DES, CIPHER_SM4, PIN_FORMAT_ISO_0, PIN_FORMAT_SM4, PinKey, require_key, set_pin_key
+from switch.crypto.pin_block cimport (
+    CIPHER_DES, CIPHER_SM4, PIN_FORMAT_ISO_0, PIN_FORMAT_SM4, PinKey, require_key, set_pin_key,
+)
 from switch.crypto.sm4 cimport sm4_crypt
 
 cdef enum:

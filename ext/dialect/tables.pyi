@@ -57,7 +57,9 @@ class DialectTables:
         replacement_field: int = 0,
         serial_number_field: int = 0,
         says: TerminalSays | None = None,
-        sign_in: tuple[tuple[int, int, int], Sequence[tuple[str, Sequence[int], int, bool, bool]], tuple[int, int]] = ...,
+        sign_in: tuple[
+            tuple[int, int, int], Sequence[tuple[str, Sequence[int], int, bool, bool]], tuple[int, int]
+        ] = ...,
         tracks: tuple[tuple[int, int], str, str, Sequence[int]] = ...,
     ) -> None: ...
     def kind_of(self, message: bytes) -> int:

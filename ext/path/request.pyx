@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy
 from switch.base.invariant cimport ensure
 from switch.base.stats cimport stats_add
-from switch.dialect.kinds cimport KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_UNKNOWN
+from switch.dialect.kinds cimport KIND_PREAUTHORIZATION, KIND_REVERSAL, KIND_SCRIPT_NOTICE, KIND_UNKNOWN
 from switch.dialect.reasons cimport (
     REASON_APPROVED, REASON_FORMAT_ERROR, REASON_INVALID_AMOUNT, REASON_ISSUER_UNAVAILABLE,
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_NO_SUCH_ISSUER, REASON_SYSTEM_MALFUNCTION,
@@ -389,6 +389,8 @@ cdef bint _check_risk(State state, TerminalChannel channel) noexcept:
     cdef int reason
     if state.risk is None:
         return True
+    if inbound.kind == KIND_SCRIPT_NOTICE:        # it tells of a payment that was counted
+        return True
     inbound.risked = risk_request(inbound.kind, inbound.currency, inbound.amount_minor, inbound.pan,
                                   inbound.pan_digits, inbound.terminal_number, inbound.terminal.merchant,
                                   inbound.entry_mode, state.calendar.now_ns)
@@ -410,6 +412,9 @@ cdef Link _route(State state, TerminalChannel channel):
                                        inbound.amount_minor)
     if found != ROUTE_NONE:
         route = state.routes.route(found)
+        if not can_say(state, route, inbound.kind) and inbound.kind == KIND_SCRIPT_NOTICE:
+            finish_unsent(state, channel, REASON_APPROVED)         # nobody wants to know it
+            return None
         if not can_say(state, route, inbound.kind):
             reason = refuse_kind(state, channel.listener, FAULT_KIND_ABROAD)
         else:

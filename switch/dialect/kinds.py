@@ -45,6 +45,7 @@ class Kind(DescribedEnum):
     CUT_OVER = 19, "a new business day"
     PREAUTHORIZATION_ADVICE = 20, "notice of a hold that was approved without the issuer"
     DOWNLOAD = 21, "parameters, keys of card schemes or chips' applications, which a terminal loads from the switch"
+    SCRIPT_NOTICE = 22, "what became of the script with which an issuer has answered a chip"
 
 
 class KindTraits(NamedTuple):
@@ -93,6 +94,7 @@ TRAITS: dict[Kind, KindTraits] = {
     Kind.CUT_OVER: _ANSWERED,
     Kind.PREAUTHORIZATION_ADVICE: KindTraits(Money.NONE, forwarded=False, reversible=False, is_advice=True),
     Kind.DOWNLOAD: _ANSWERED,
+    Kind.SCRIPT_NOTICE: KindTraits(Money.NONE, forwarded=True, reversible=False),
 }
 
 KINDS: tuple[str, ...] = tuple(kind.label for kind in Kind)
