@@ -52,6 +52,7 @@ cdef enum NoteEvent:              # in the order of EVENTS
     NOTE_REVERSAL_WITHHELD
     NOTE_SIGN_IN_WITHOUT_KEYS
     NOTE_TERMINAL_ELSEWHERE
+    NOTE_TERMINAL_IN_SERVICE
     NOTE_EVENT_COUNT
 
 cdef enum Stranger:               # why somebody is not who may speak here, in the order of STRANGERS
@@ -67,6 +68,8 @@ cdef enum Stranger:               # why somebody is not who may speak here, in t
     STRANGER_NO_MACHINE
     STRANGER_ELSEWHERE
     STRANGER_NOWHERE
+    STRANGER_AWAITING
+    STRANGER_OVERDUE
 
 cdef struct Note:
     int64_t value[NOTE_VALUES]

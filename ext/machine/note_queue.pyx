@@ -51,6 +51,8 @@ STRANGERS = (
     "the terminal does not say its serial number",
     "the terminal is elsewhere than it is registered",
     "the terminal does not say where it is",
+    "the terminal awaits its first sign-in",
+    "the time for the terminal's first sign-in is over",
 )
 
 
@@ -126,6 +128,7 @@ EVENTS = (                                    # name, where, values with their t
     ("reversal_withheld", LINK, (("reason", _reason),), ()),
     ("sign_in_without_keys", LISTENER, (("kind", _kind), ("refused", bool), ("reason", _sign_in)), TERMINAL),
     ("terminal_elsewhere", LISTENER, (("reason", _stranger),), TERMINAL),
+    ("terminal_in_service", LISTENER, (("kind", _kind),), TERMINAL),
 )
 """What is told, in the order of ``NoteEvent``: the event, what its place is, and how its
 numbers and texts are shown."""

@@ -11,6 +11,7 @@ cdef struct TerminalCount:
     uint32_t mac_failures     # requests with a wrong or missing MAC
     uint32_t asked            # requests that issuers have and have not answered
     uint32_t batch            # the newest number that it said or was told; 0: none yet
+    uint8_t is_signed_in      # 1: it awaits its first sign-in, was told keys, and has not proven that it has them
     uint8_t looked_up         # originals that are looked up just now
     uint16_t kept_places      # of what waits for another worker that is not there: one for each 1,024 bytes
 

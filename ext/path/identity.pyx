@@ -6,12 +6,13 @@ from switch.dialect.reasons cimport REASON_UNKNOWN_MERCHANT, REASON_UNKNOWN_TERM
 from switch.dialect.tables cimport mti_class
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport (
-    NOTE_TERMINAL_REFUSED, STRANGER_BINDING, STRANGER_CERTIFICATE, STRANGER_LISTENER, STRANGER_MERCHANT,
-    STRANGER_MERCHANT_CLOSED, STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL, STRANGER_TERMINAL_CLOSED, Stranger,
+    NOTE_TERMINAL_REFUSED, STRANGER_AWAITING, STRANGER_BINDING, STRANGER_CERTIFICATE, STRANGER_LISTENER,
+    STRANGER_MERCHANT, STRANGER_MERCHANT_CLOSED, STRANGER_OTHER_MERCHANT, STRANGER_TERMINAL,
+    STRANGER_TERMINAL_CLOSED, Stranger,
 )
 from switch.machine.request_context cimport NOT_BARRED
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
-from switch.tables.registry cimport Merchant, PARTY_ACTIVE, Terminal
+from switch.tables.registry cimport Merchant, PARTY_ACTIVE, PARTY_AWAITING, Terminal
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_MERCHANT, FIELD_TERMINAL
 from switch.wire.scan cimport has_field, read_text, scan_message
 
@@ -61,10 +62,12 @@ cdef int identify(State state, TerminalChannel channel, bint tells) noexcept:
         state.inbound.barred = STRANGER_LISTENER
     elif is_merchant_closed:
         state.inbound.barred = STRANGER_MERCHANT_CLOSED
-    elif terminal.state != PARTY_ACTIVE:
+    elif terminal.state != PARTY_ACTIVE and terminal.state != PARTY_AWAITING:
         state.inbound.barred = STRANGER_TERMINAL_CLOSED
     elif not _is_bound(terminal, state.registry.merchant(merchant_number)):
         state.inbound.barred = STRANGER_BINDING
+    elif terminal.state == PARTY_AWAITING:
+        state.inbound.barred = STRANGER_AWAITING
     state.inbound.terminal_number = number
     state.inbound.terminal = terminal
     return NOT_REFUSED

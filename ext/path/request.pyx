@@ -35,6 +35,7 @@ from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NONE, TRANSACTION_WAITING, Transaction
 from switch.path.advice cimport stand_in_for, take_advice
 from switch.path.claiming cimport names_elsewhere
+from switch.path.first_sign_in cimport admit_sign_in, admit_signed_in
 from switch.path.forwarding cimport (
     LinkTexts, can_say, choose_link, fill_link_slots, fill_parts_slot, fill_pin_slot, leaves_places,
     refuse_kind, take_stan, this_link,
@@ -89,6 +90,7 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
             and open_tracks(state, channel)
             and _is_new(state, channel)
             and notice_whereabouts(state, channel)
+            and admit_signed_in(state, channel)
             and _is_served(state, channel)
             and _admit(state, channel)
             and _is_for_issuer(state, channel)):
@@ -199,6 +201,7 @@ cdef bint _is_transaction(State state, TerminalChannel channel) noexcept:
             ask_to_sign_in(state, channel)
         return True
     notice_whereabouts(state, channel)
+    admit_sign_in(state)
     if state.inbound.barred != NOT_BARRED:
         return refuse_barred(state, channel)
     answer_network_management(state, channel)

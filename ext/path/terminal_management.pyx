@@ -9,6 +9,7 @@ from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ANSWER_NOT_COMPOSABLE
 from switch.machine.sending cimport send_to_terminal
+from switch.path.first_sign_in cimport note_sign_in
 from switch.path.sign_in cimport SignInAnswer, fill_sign_in, take_sign_in
 from switch.path.terminal_answer cimport NO_LINK, compose_answer, prepare_answer
 from switch.wire.scan cimport has_field, read_text
@@ -61,4 +62,6 @@ cdef void answer_network_management(State state, TerminalChannel channel) noexce
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("answer cannot be composed")
         return
+    if signs_in and reason == REASON_APPROVED:
+        note_sign_in(state, channel)
     send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, 0, OUTCOME_NONE)

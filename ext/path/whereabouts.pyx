@@ -5,7 +5,8 @@ from libc.stdint cimport int32_t, uint8_t
 from switch.dialect.kinds cimport KIND_REVERSAL
 from switch.dialect.terminal_says cimport DEGREE, TerminalSays, read_position
 from switch.machine.note_queue cimport (
-    NOTE_TERMINAL_ELSEWHERE, STRANGER_ELSEWHERE, STRANGER_NO_MACHINE, STRANGER_NOWHERE, STRANGER_OTHER_MACHINE,
+    NOTE_TERMINAL_ELSEWHERE, STRANGER_AWAITING, STRANGER_ELSEWHERE, STRANGER_NO_MACHINE, STRANGER_NOWHERE,
+    STRANGER_OTHER_MACHINE,
 )
 from switch.machine.request_context cimport NOT_BARRED
 from switch.tables.identifiers cimport TERMINAL_ID_MAX
@@ -24,7 +25,8 @@ cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept:
     cdef uint8_t said[SAID_ROOM]
     cdef int size = 0
     cdef int what
-    if (says is None or state.inbound.barred != NOT_BARRED or state.inbound.kind == KIND_REVERSAL
+    if (says is None or state.inbound.kind == KIND_REVERSAL
+            or (state.inbound.barred != NOT_BARRED and state.inbound.barred != STRANGER_AWAITING)
             or not (says.kinds >> state.inbound.kind) & 1):
         return True
     what = _machine(state, says, channel.listener.tables.spec, said, &size)

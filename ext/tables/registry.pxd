@@ -10,6 +10,7 @@ cdef enum PartyState:
     PARTY_ACTIVE
     PARTY_SUSPENDED
     PARTY_CLOSED
+    PARTY_AWAITING             # its first sign-in; terminals alone
 
 cdef struct Merchant:
     uint8_t id[MERCHANT_ID_MAX + 1]      # blank padded to 15, then NUL
@@ -33,11 +34,16 @@ cdef struct Terminal:
     int32_t longitude
     uint64_t bound_to[2]                 # the elements of its merchant when it was bound; 0: it is bound to nothing
     uint32_t listeners_allowed           # bit n: listener n of the configuration
+    uint32_t awaited_until_s             # by the wall clock; while PARTY_AWAITING it may sign in so long
     uint64_t kinds_allowed
     MacKey mac_key                       # TAK
     PinKey pin_key                       # TPK
     PinKey master_key                    # TMK: wraps working keys in a sign-on answer; size 0 when there is none
     PinKey track_key                     # TDK; size 0 when there is none
+
+cdef inline bint may_be_served(const Terminal *terminal) noexcept nogil:
+    """Whether it is served, or will be when it has signed in."""
+    return terminal.state == PARTY_ACTIVE or terminal.state == PARTY_AWAITING
 
 cdef Terminal *map_terminals(uint64_t room) except NULL
 """Zeros for so many, in memory that a crash dump leaves out."""
@@ -75,6 +81,7 @@ cdef class Registry:
     cdef readonly uint32_t unbound_count  # active terminals that are not served since they are bound to nothing
     cdef readonly list altered           # numbers of terminals whose rows are not as they were bound: not served
     cdef readonly list suspects          # terminals that spoke otherwise than registered: number, ``Stranger``, what
+    cdef readonly list signed_in         # terminals that were put into service by their first sign-in: number, when
     cdef readonly FormerKeyTable former
     cdef readonly tuple kind_names
     cdef readonly tuple listener_names

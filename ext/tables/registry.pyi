@@ -13,7 +13,6 @@ BOUND_MERCHANT_COLUMNS: tuple[str, ...]
 BOUND_TERMINAL_COLUMNS: tuple[str, ...]
 """The same with what a terminal is bound to, as the store has it."""
 
-STATES: tuple[str, ...]
 PIN_FORMATS: tuple[str, ...]
 TERMINAL_PIN_FORMATS: tuple[str, ...]
 """What ``pin_format`` may be."""
@@ -64,6 +63,9 @@ class Registry:
     suspects: list[tuple[str, int, str]]
     """Terminals that spoke otherwise than they are registered: number, what it was (``STRANGERS``), what they said.
     Whoever keeps note of them takes them out."""
+    signed_in: list[tuple[str, int]]
+    """Terminals that were put into service by their first sign-in: number, and when in seconds since 1970. Whoever keeps
+    note of them takes them out."""
 
     @staticmethod
     def build(

@@ -25,6 +25,8 @@ from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
 from switch.dialect.terminal_says import position_of
 from switch.files.problems import PROBLEMS_MAX, ProblemList, raise_if_any
 from switch.tables.binding import BINDING_KEY, KEY_BYTES, BindingRule, elements_of, is_bound_as
+from switch.tables.cells import CellError as _CellError, chosen as _chosen, mask as _mask, terminal_state as _state
+from switch.tables.party_states import STATES, TERMINAL_STATES
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
@@ -40,7 +42,6 @@ TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algori
 BOUND_MERCHANT_COLUMNS = (*MERCHANT_COLUMNS, "identity", "account")
 BOUND_TERMINAL_COLUMNS = (*TERMINAL_COLUMNS, "serial_number", "place", "position", "bound_to", "binding")
 BOUND_TO_BYTES = 16
-STATES = ("active", "suspended", "closed")
 BOUND_CELLS = tuple((place, name) for place, name in enumerate(BOUND_TERMINAL_COLUMNS)
                     if name == "id" or name not in TERMINAL_COLUMNS)
 LISTENERS_MAX = 32
@@ -51,15 +52,6 @@ DERIVED = "+dukpt"
 TERMINAL_PIN_FORMATS = (*PIN_FORMATS, *(f"{name}{DERIVED}" for name in PIN_FORMATS[1:-1]))     # SM4 has no DUKPT
 
 cdef enum: TEXT_MAX = 255     # bytes
-
-
-class _CellError(ValueError):
-    """A cell that cannot be used: which one of the row, and why."""
-
-    def __init__(self, cell: int, reason: str) -> None:
-        super().__init__(reason)
-        self.cell = cell
-        self.reason = reason
 
 
 cdef Terminal *map_terminals(uint64_t room) except NULL:
@@ -105,20 +97,6 @@ def _unquoted(place, text):
     return inner.replace("\0", '"')
 
 
-def _chosen(place, text, names, what):
-    """Number of the one name that a cell holds."""
-    if text not in names:
-        raise _CellError(place, f"unknown {what} {text!r}; known are {', '.join(names)}")
-    return names.index(text)
-
-
-def _mask(place, text, names, what, width):
-    """Bits of the names that a cell holds between ``|``; an empty cell means all, also those that come to be later."""
-    if not text:
-        return (1 << width) - 1
-    return sum(1 << number for number in {_chosen(place, name.strip(), names, what) for name in text.split("|")})
-
-
 @cython.final
 cdef class Registry:
 
@@ -151,6 +129,7 @@ cdef class Registry:
         registry.position_demanded = rule.position_demanded
         registry.altered = []
         registry.suspects = []
+        registry.signed_in = []
         merchant_problems = ProblemList(merchants_file, problems_max)
         terminal_problems = ProblemList(terminals_file, problems_max)
         read_merchants(registry, merchants, keys, merchant_problems)
@@ -242,7 +221,7 @@ cdef class Registry:
         return {
             "id": terminal.id[:TERMINAL_ID_MAX].decode("ascii").rstrip(),
             "merchant": self._merchants[terminal.merchant].id[:MERCHANT_ID_MAX].decode("ascii").rstrip(),
-            "state": STATES[terminal.state],
+            "state": TERMINAL_STATES[terminal.state],
             "listeners": names_of(self.listener_names, terminal.listeners_allowed),
             "kinds": names_of(self.kind_names, terminal.kinds_allowed),
             "mac_algorithm": ALGORITHMS[terminal.mac_key.algorithm],
@@ -396,21 +375,21 @@ cdef int read_binding(Registry registry, Terminal *terminal, dict cells, bytes k
         refuse_unbound(registry, terminal)
     elif key is None:
         # No key is asked for where only those are read who are not served.
-        if terminal.state == PARTY_ACTIVE:
+        if may_be_served(terminal):
             raise _CellError(BOUND_TERMINAL_COLUMNS.index("bound_to"), f"no key {BINDING_KEY}, which a binding needs")
     elif is_bound_as(key, cells):
         bound_to = bytes.fromhex(cells["bound_to"])
         memcpy(terminal.bound_to, <const char *>bound_to, BOUND_TO_BYTES)
     else:
         registry.altered.append(cells["id"])
-        if terminal.state == PARTY_ACTIVE:
+        if may_be_served(terminal):
             terminal.state = PARTY_SUSPENDED
     return 0
 
 
 cdef int refuse_unbound(Registry registry, Terminal *terminal) except -1:
     """One that is bound to nothing is not served where that is demanded."""
-    if registry.rule.is_demanded and terminal.state == PARTY_ACTIVE:
+    if registry.rule.is_demanded and may_be_served(terminal):
         terminal.state = PARTY_SUSPENDED
         registry.unbound_count += 1
     return 0
@@ -459,7 +438,7 @@ cdef int attach_keys(Terminal *terminal, keys, str id, tuple profile) except -1:
 def _terminal_checks(cells, has_merchant, keys, listener_names, kind_names):
     checks = [
         (_known_merchant, (has_merchant, cells[1])),
-        (_chosen, (2, cells[2], STATES, "state")),
+        (_state, (cells[2],)),
         (_mask, (3, cells[3], listener_names, "listener", LISTENERS_MAX)),
         (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
         (_chosen, (5, cells[5], ALGORITHMS, "MAC algorithm")),
@@ -494,7 +473,7 @@ def _profile(cells, listener_names, kind_names):
     """What the cells from ``state`` to ``pin_format`` say, the same for very many terminals."""
     state, listeners, kinds, algorithm, pin_format = cells
     return (
-        _chosen(2, state, STATES, "state"),
+        _state(state),
         _mask(3, listeners, listener_names, "listener", LISTENERS_MAX),
         _mask(4, kinds, kind_names, "kind", KINDS_MAX),
         _chosen(5, algorithm, ALGORITHMS, "MAC algorithm"),
@@ -553,7 +532,7 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                     profile = profiles[shared] = _profile(
                         [cell_text(start, row.cells[place]) for place in range(2, 7)], registry.listener_names,
                         registry.kind_names)
-                terminal.state = profile[0]
+                terminal.state, terminal.awaited_until_s = profile[0]
                 terminal.listeners_allowed = profile[1]
                 terminal.kinds_allowed = profile[2]
                 terminal.derives_pin_keys = profile[4] >= len(PIN_FORMATS)

@@ -25,5 +25,8 @@ cdef uint32_t enter_terminal(Registry registry, const uint8_t *id, uint32_t merc
 to know it, and until then it is suspended. TERMINAL_NONE where that is no identifier. No pointer into the registry may
 be held across this, and no ``RegistryChange`` be under way."""
 
+cdef bint begin_service(Registry registry, uint32_t number) noexcept nogil
+"""Serve a terminal that awaits its first sign-in, from now on; whether it did."""
+
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil
 """Serve a terminal no longer, from the next message on."""

@@ -33,5 +33,8 @@ class RegistryChange:
 def take_changes(registry: Registry, changes: Registry) -> None:
     """Take all of them at once: see ``RegistryChange``."""
 
+def put_into_service(registry: Registry, id: str) -> bool:  # noqa: A002
+    """Serve a terminal that awaits its first sign-in; false where it does not."""
+
 def suspend(registry: Registry, id: str) -> bool:  # noqa: A002
     """Serve a terminal no longer, whatever the store says; false where it is not known."""

@@ -15,7 +15,7 @@ from switch.tables.identifiers cimport (
     replace_text, reserve_text, terminal_key,
 )
 from switch.tables.registry cimport (
-    Merchant, PARTY_ACTIVE, PARTY_SUSPENDED, Registry, Terminal, grow_terminals, map_terminals,
+    Merchant, PARTY_ACTIVE, PARTY_AWAITING, PARTY_SUSPENDED, Registry, Terminal, grow_terminals, map_terminals,
 )
 
 cdef extern from "string.h" nogil:
@@ -115,8 +115,20 @@ cdef Registry _one_of_each(Registry registry):
 
 
 cdef void suspend_terminal(Registry registry, uint32_t number) noexcept nogil:
-    if registry._terminals[number].state == PARTY_ACTIVE:
+    if registry._terminals[number].state == PARTY_ACTIVE or registry._terminals[number].state == PARTY_AWAITING:
         registry._terminals[number].state = PARTY_SUSPENDED
+
+
+cdef bint begin_service(Registry registry, uint32_t number) noexcept nogil:
+    if registry._terminals[number].state != PARTY_AWAITING:
+        return False
+    registry._terminals[number].state = PARTY_ACTIVE
+    return True
+
+
+def put_into_service(Registry registry not None, str id):
+    number = registry.terminal_index(id)
+    return number is not None and begin_service(registry, number)
 
 
 def suspend(Registry registry not None, str id):
@@ -215,7 +227,7 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
         registry.unregistered_count -= registry._terminals[number].is_unregistered
         has_former = registry._terminals[number].has_former
     serial_number = registry._terminals[number].serial_number
-    if is_new or changed.state == PARTY_ACTIVE:
+    if is_new or changed.state == PARTY_ACTIVE or changed.state == PARTY_AWAITING:
         registry._terminals[number] = changed[0]
         registry._terminals[number].has_former = has_former
     else:

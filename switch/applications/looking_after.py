@@ -19,11 +19,12 @@ from switch.applications.tables import MERCHANT_PROFILES
 from switch.merchants.binding_desk import Binder, Verification, is_bound, is_known, verification_in, wanted_of
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
-from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.proposals.deciding import SEALED, Desk, Kind
 from switch.store.changing import Change, find_row, row_of
 from switch.store.problems import RefusedError
 from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
+from switch.tables.party_states import AWAITING
 
 ACCOUNT_KIND: Final = "merchant_account"
 PLACE_KIND: Final = "terminal_place"
@@ -35,7 +36,7 @@ class Due:
 
     Attributes:
         merchant: Its number.
-        what: ``licence`` or ``review``.
+        what: ``licence``, ``review``, or ``first sign-in of`` a terminal.
         day: The last day for it.
         source: Who wants it.
     """
@@ -47,7 +48,10 @@ class Due:
 
 
 def due_soon(connection: Connection, policy: Policy, today: date) -> list[Due]:
-    """Licences that end, and reviews that are due, within the days of the rules or before; the first one first."""
+    """Licences that end, and reviews that are due, within the days of the rules or before; the first one first.
+
+    With the terminals that await their first sign-in.
+    """
     until = today + timedelta(days=policy.licence_warning_days.value)
     column = MERCHANT_PROFILES.c
     joined = select(MERCHANT_PROFILES).join_from(MERCHANT_PROFILES, MERCHANTS).where(MERCHANTS.c.state != "closed")
@@ -55,6 +59,10 @@ def due_soon(connection: Connection, policy: Policy, today: date) -> list[Due]:
     reviews = connection.execute(joined.where(column.review_due <= until)).mappings().all()
     found = [Due(row["id"], "licence", row["licence_until"], policy.licence_warning_days.source) for row in licences]
     found += [Due(row["id"], "review", row["review_due"], policy.reviews.high.source) for row in reviews]
+    awaiting = select(TERMINALS.c.merchant, TERMINALS.c.id, ACTIVATIONS.c.expires_at).join_from(TERMINALS, ACTIVATIONS)
+    for row in connection.execute(awaiting.where(TERMINALS.c.state == AWAITING)).mappings():
+        what = f"first sign-in of {row['id']}"
+        found.append(Due(row["merchant"], what, row["expires_at"].date(), "the acquirer's own rule"))
     return sorted(found, key=lambda one: (one.day, one.merchant, one.what))
 
 

@@ -1,6 +1,7 @@
 """From a contract to machines that work: a merchant and its terminals with numbers and keys, and codes for them.
 
-A terminal is registered suspended: it is known, and gets nothing. Its code, shown once, puts it into service.
+A terminal is registered as one that awaits its first sign-in: it is known, may sign in, and gets nothing else. That
+puts it into service, or its code, shown once, does.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Table, func, select
@@ -16,6 +17,7 @@ from sqlalchemy import Table, func, select
 from switch.applications.applying import Clerk, application_of, random_text
 from switch.applications.plans import plan_of
 from switch.applications.policy import ActivationSection
+from switch.applications.states import next_state
 from switch.applications.tables import APPLICATIONS, MERCHANT_PROFILES
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
@@ -27,6 +29,7 @@ from switch.store.changing import Change, find_row, key_column, row_of
 from switch.store.problems import RefusedError
 from switch.store.sealing import Place, Sealer
 from switch.tables.binding import MERCHANT_ELEMENTS
+from switch.tables.party_states import AWAITING
 
 KEYS_OF_TERMINAL: Final[tuple[Usage, ...]] = ("tmk", "tak", "tpk")
 CODE_CHARACTERS: Final = 12
@@ -100,7 +103,7 @@ def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, ma
             {
                 "id": terminal,
                 "merchant": merchant,
-                "state": "suspended",
+                "state": AWAITING,
                 "mac_algorithm": rules.policy.terminals.mac_algorithm,
                 "pin_format": rules.policy.terminals.pin_format,
                 "serial_number": machine.serial_number,
@@ -116,13 +119,16 @@ def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, ma
 
 
 def issue_code(change: Change, sealer: Sealer, limits: ActivationSection, terminal: str) -> str:
-    """Give a terminal that waits a code, in the place of one that it may have had; nobody can tell it again.
+    """Give a terminal that awaits its first sign-in a code, in the place of one that it may have had.
+
+    There is new time for both; and nobody can tell the code again.
 
     Raises:
-        RefusedError: It is not there, or was activated before.
+        RefusedError: It is not there, is closed, or was activated before.
     """
     row = row_of(change.connection, TERMINALS, terminal)
-    if row["state"] != "suspended":
+    before = find_row(change.connection, ACTIVATIONS, terminal)
+    if row["state"] != AWAITING and (before is None or row["state"] != "suspended"):
         raise RefusedError(f"terminal {terminal} is {row['state']}")
     code = random_text(CODE_CHARACTERS)
     values = {
@@ -130,7 +136,6 @@ def issue_code(change: Change, sealer: Sealer, limits: ActivationSection, termin
         "tries_left": limits.tries_max,
         "expires_at": change.at + timedelta(hours=limits.hours),
     }
-    before = find_row(change.connection, ACTIVATIONS, terminal)
     if before is None:
         change.insert(ACTIVATIONS, {"id": terminal, **values})
         return code
@@ -149,10 +154,12 @@ def activate(clerk: Clerk, registrar: Registrar, terminal: str, code: str) -> st
         RefusedError: The person may not, there is no such terminal, or the switch would not take it.
     """
     change = clerk.change
-    row_of(change.connection, TERMINALS, terminal)
+    row = row_of(change.connection, TERMINALS, terminal)
     waiting = find_row(change.connection, ACTIVATIONS, terminal)
     if waiting is None or waiting["used_at"] is not None:
         return f"terminal {terminal} does not wait for a code"
+    if row["state"] != AWAITING:
+        return f"terminal {terminal} is {row['state']}; a code activates one that awaits its first sign-in"
     if change.at >= waiting["expires_at"]:
         return f"the time of the code was over on {waiting['expires_at']:%Y-%m-%d %H:%M} UTC: give it a new one"
     if not waiting["tries_left"]:
@@ -162,11 +169,34 @@ def activate(clerk: Clerk, registrar: Registrar, terminal: str, code: str) -> st
         return f"the code is wrong; {waiting['tries_left'] - 1} tries are left"
     change.update(ACTIVATIONS, terminal, {"used_at": change.at, "tries_left": 0})
     registrar.set_state(TERMINALS, terminal, "active")
-    merchant = row_of(change.connection, TERMINALS, terminal)["merchant"]
-    waits = (APPLICATIONS.c.merchant == merchant, APPLICATIONS.c.state == "terminals_assigned")
-    for reference in change.connection.execute(select(APPLICATIONS.c.id).where(*waits)).scalars().all():
+    for reference in _waiting_applications(change, row["merchant"]):
         clerk.note_active(reference)
     return ""
+
+
+def note_first_sign_in(change: Change, terminal: str, at: datetime) -> bool:
+    """A switch serves a terminal that has signed in; false where people have done something else with it meanwhile.
+
+    Args:
+        change: The transaction of the switch.
+        terminal: Its number.
+        at: When it was.
+    """
+    row = find_row(change.connection, TERMINALS, terminal)
+    if row is None or row["state"] != AWAITING:
+        return False
+    change.update(ACTIVATIONS, terminal, {"used_at": at, "tries_left": 0})
+    change.update(TERMINALS, terminal, {"state": "active"})
+    for reference in _waiting_applications(change, row["merchant"]):
+        state = next_state("activate", application_of(change.connection, reference)["state"])
+        change.update(APPLICATIONS, reference, {"state": state, "deadline": None})
+    return True
+
+
+def _waiting_applications(change: Change, merchant: str) -> Sequence[str]:
+    """Applications whose first terminal this is."""
+    waits = (APPLICATIONS.c.merchant == merchant, APPLICATIONS.c.state == "terminals_assigned")
+    return change.connection.execute(select(APPLICATIONS.c.id).where(*waits)).scalars().all()
 
 
 def _code_hash(sealer: Sealer, terminal: str, code: str) -> bytes:

@@ -48,6 +48,7 @@ TERMINAL = {
 }
 
 State = Literal["active", "suspended", "closed"]
+TerminalState = Literal["active", "suspended", "closed", "awaiting"]
 Most = Annotated[int, Query(ge=1, le=1_000, description="So many at most.")]
 After = Annotated[str | None, Query(max_length=15, description="Only behind this one: `next` of the page before.")]
 Names = list[Annotated[str, Field(min_length=1, max_length=64)]]
@@ -171,7 +172,7 @@ def _add_terminals(router: APIRouter, office: Office) -> None:
     def list_terminals(
         request: Request,
         merchant: Annotated[str | None, Query(max_length=15)] = None,
-        state: State | None = None,
+        state: TerminalState | None = None,
         after: After = None,
         limit: Most = 100,
     ) -> dict[str, Any]:

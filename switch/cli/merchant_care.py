@@ -115,7 +115,7 @@ def reviewed(
 
 
 def due(config: ConfigFile, *, as_json: AsJson = False) -> None:
-    """List licences that end soon or have ended, and reviews that are due, with their sources.
+    """List licences that end soon or have ended, reviews that are due, and terminals that await their first sign-in.
 
     Example: authswitch merchants due switch.toml
     """
@@ -125,7 +125,7 @@ def due(config: ConfigFile, *, as_json: AsJson = False) -> None:
 
 
 def activate_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
-    """Put a terminal into service by its code, which is asked for, or read from standard input.
+    """Put a terminal into service by its code, without its first sign-in; it is asked for, or read from standard input.
 
     Example: authswitch terminals activate switch.toml 30000001 --why "installed"
     """
@@ -138,7 +138,7 @@ def activate_(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
 
 
 def new_code(config: ConfigFile, key: Key, *, why: WhyOption) -> None:
-    """Give a terminal that waits for its activation another code, which is shown this once.
+    """Give a terminal that awaits its first sign-in more time for it, and another code, which is shown this once.
 
     Example: authswitch terminals new-code switch.toml 30000001 --why "the old one was lost"
     """

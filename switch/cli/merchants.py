@@ -34,7 +34,8 @@ from switch.cli.registry_desk import (
     told,
 )
 from switch.cli.store_opening import WhyOption
-from switch.merchants.tables import MERCHANTS, STATES
+from switch.merchants.tables import MERCHANTS
+from switch.tables.party_states import STATES
 
 COLUMNS = ("id", "name", "state", "category", "kinds", "since")
 

@@ -109,7 +109,8 @@ def set_state(config_file: Path, table: Table, key: str, state: str, why: str, *
     """Suspend, release or close one; or propose it, where that was asked for or two people are needed."""
     with work(config_file, why) as one:
         done = change_state(one.registrar, one.proposals, (table, key), state, one.lasts, proposes=proposes)
-    words = state if done.proposal is None else waits(done.proposal)
+        reached: str = row_of(one.registrar.change.connection, table, key)["state"]
+    words = reached if done.proposal is None else waits(done.proposal)
     told(table, key, words, is_changed=done.is_changed)
 
 

@@ -29,7 +29,8 @@ from switch.cli.registry_desk import (
 from switch.cli.store_opening import WhyOption
 from switch.crypto.mac import ALGORITHMS
 from switch.merchants.proposing import change_terminal
-from switch.merchants.tables import STATES, TERMINALS
+from switch.merchants.tables import TERMINALS
+from switch.tables.party_states import TERMINAL_STATES
 from switch.tables.registry import TERMINAL_PIN_FORMATS
 
 COLUMNS = ("id", "merchant", "state", "mac_algorithm", "pin_format", "serial_number", "model", "place")
@@ -39,7 +40,7 @@ HELPS = {
 
     Example: authswitch terminals suspend switch.toml 10000009 --why "used elsewhere than registered"
     """,
-    "release": """Serve a terminal again that was suspended.
+    "release": """Serve a terminal again that was suspended. One that was never active awaits its first sign-in.
 
     Example: authswitch terminals release switch.toml 10000009 --why "seen on site"
     """,
@@ -210,5 +211,5 @@ def list_(
 
     Example: authswitch terminals list switch.toml --merchant 898000000000001
     """
-    require_state(state, STATES)
+    require_state(state, TERMINAL_STATES)
     list_rows(config, TERMINALS, COLUMNS, {"merchant": merchant, "state": state}, most, as_json=as_json)

@@ -17,6 +17,7 @@ from switch.store.audit import Head
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 from switch.tables.binding import BINDING_KEY
+from switch.tables.party_states import AWAITING
 from switch.tables.registry import Registry
 
 ACTIVE = "active"
@@ -243,7 +244,7 @@ def _worse_states(changes: Changes, head: Head, compiler: Compiler) -> Changes:
     terminals: dict[str, Row] = {
         key: row if _is_taken(compiler, changes.merchants[row["merchant"]], row) else {**row, **WITHOUT_KEYS}
         for key, row in changes.terminals.items()
-        if row["state"] != ACTIVE
+        if row["state"] != ACTIVE and not row["state"].startswith(AWAITING)
     }
     needed = {row["merchant"] for row in terminals.values()}
     merchants = {key: row for key, row in changes.merchants.items() if key in needed or row["state"] != ACTIVE}

@@ -19,9 +19,10 @@ from switch.files.problems import ConfigError, Problem, ProblemList
 from switch.merchants.finding import rows_with
 from switch.merchants.problems import RefusedError
 from switch.merchants.registering import Registrar, text_fault
-from switch.merchants.rows import MERCHANT_FILE, TERMINAL_FILE, file_of, line_of
+from switch.merchants.rows import MERCHANT_FILE, TERMINAL_FILE, as_judged, file_of, line_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.changing import key_column, text_lengths
+from switch.tables.party_states import AWAITING
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
 
 ROWS_AT_A_TIME = 500
@@ -110,7 +111,7 @@ class Import:
         serving: list[tuple[int, str]] = []
         for count, (line, row) in enumerate(self._rows(self._problems), 1):
             lines += [""] * (line - 1 - len(lines))
-            lines.append(line_of(row, self._read_by_the_switch))
+            lines.append(line_of(as_judged(row) if self._table is TERMINALS else row, self._read_by_the_switch))
             self._check_texts(line, row)
             if self._table is TERMINALS:
                 merchants.add(row["merchant"])
@@ -173,6 +174,8 @@ class Import:
                 wanted = self._stored(row)
                 if row["id"] in there:
                     self._compare(line, there[row["id"]], wanted, outcome)
+                elif wanted["state"] == AWAITING:
+                    self._problems.at(line, 1, f"state: only a terminal of an application is {AWAITING}")
                 elif not self._problems.problems:
                     yield wanted
             progress(len(part))

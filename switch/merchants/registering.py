@@ -14,6 +14,7 @@ from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.changing import Change, find_row, row_of
+from switch.tables.party_states import AWAITING
 
 FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
 """Columns that stay as they were: a machine that goes to another merchant is a new terminal."""
@@ -21,8 +22,17 @@ FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}
 MACHINE_AND_PLACE = "serial_number", "place"
 """Columns of a terminal that are another's, once they are known, only when somebody has seen it."""
 
-STEPS = {("active", "suspended"), ("suspended", "active"), ("active", "closed"), ("suspended", "closed")}
-"""From which state to which; what is closed stays closed."""
+STEPS = {
+    ("active", "suspended"),
+    ("active", "closed"),
+    ("suspended", "active"),
+    ("suspended", "closed"),
+    (AWAITING, "active"),
+    (AWAITING, "suspended"),
+    (AWAITING, "closed"),
+}
+"""From which state to which; what is closed stays closed. Who was suspended while it awaited its first sign-in awaits
+it again when it is released."""
 
 
 def text_fault(name: str, text: str) -> str:
@@ -129,10 +139,11 @@ class Registrar:
     def set_state(self, table: Table, key: str, state: str) -> bool:
         """Suspend, release or close a merchant or terminal; False where it was so before.
 
-        With a merchant its terminals are closed.
+        With a merchant its terminals are closed. A terminal that is released before it was ever active awaits its first
+        sign-in.
 
         Raises:
-            RefusedError: It is not there, is closed, or its merchant is; or it waits for its activation.
+            RefusedError: It is not there, is closed, or its merchant is; or it awaits its first sign-in.
         """
         before = row_of(self.change.connection, table, key)
         if before["state"] == state:
@@ -145,7 +156,7 @@ class Registrar:
             self._close_terminals(key)
         if state == "active":
             self._refuse_open_cases(table, key)
-            self._refuse_waiting(table, key)
+            state = self._state_of_released(table, before)
             self._check(table, {**before, "state": state})
         return self.change.update(table, key, {"state": state})
 
@@ -171,13 +182,17 @@ class Registrar:
         self.refuse_second_serial_number(row)
         self.compiler.check(merchant, row)
 
-    def _refuse_waiting(self, table: Table, key: str) -> None:
-        """See that nobody goes past the code that a terminal is activated by."""
+    def _state_of_released(self, table: Table, before: Mapping[str, Any]) -> str:
+        """What it is then: nobody goes past the sign-in, or the code, that a terminal is activated by."""
+        key = before["id"]
         waits = (ACTIVATIONS.c.id == key, ACTIVATIONS.c.used_at.is_(None))
-        if table is TERMINALS and self.change.connection.execute(select(ACTIVATIONS.c.id).where(*waits)).first():
+        if table is MERCHANTS or not self.change.connection.execute(select(ACTIVATIONS.c.id).where(*waits)).first():
+            return "active"
+        if before["state"] == AWAITING:
             raise RefusedError(
-                f"terminal {key} waits for its activation: `authswitch terminals activate` asks for the code"
+                f"terminal {key} awaits its first sign-in, or `authswitch terminals activate` with its code"
             )
+        return AWAITING
 
     def _close_terminals(self, merchant: str) -> None:
         query = select(TERMINALS.c.id).where(TERMINALS.c.merchant == merchant, TERMINALS.c.state != "closed")

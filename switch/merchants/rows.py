@@ -10,6 +10,7 @@ from switch.files.problems import PROBLEMS_MAX, ConfigError, Problem
 from switch.keys import KeySource
 from switch.merchants.problems import RefusedError
 from switch.tables.binding import BindingRule
+from switch.tables.party_states import AWAITING
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.tables.registry_files import build_registry
 
@@ -30,6 +31,11 @@ def _cell(text: str) -> str:
 def file_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     """Rows as a whole file, its heading first."""
     return "\n".join([",".join(columns), *(line_of(row, columns) for row in rows), ""]).encode()
+
+
+def as_judged(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of the store as the reader of files judges it: that a terminal awaits its sign-in, only the store says."""
+    return {**row, "state": "suspended"} if row["state"] == AWAITING else row
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Compiler:
             RefusedError: It would not, and why.
         """
         merchants = file_of([merchant], MERCHANT_COLUMNS)
-        terminals = file_of([] if terminal is None else [terminal], TERMINAL_COLUMNS)
+        terminals = file_of([] if terminal is None else [as_judged(terminal)], TERMINAL_COLUMNS)
         try:
             self.compiled(
                 merchants, terminals, (f"merchant {merchant['id']}", f"terminal {(terminal or {}).get('id')}")

@@ -13,9 +13,10 @@ from switch.merchants.binding_tables import BINDINGS, CASES, ELEMENTS
 from switch.merchants.finding import KEYS_AT_A_TIME
 from switch.merchants.problems import RefusedError
 from switch.merchants.rows import file_of
-from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
 from switch.store.changing import key_column
+from switch.tables.party_states import AWAITING, awaiting_until
 from switch.tables.registry import BOUND_MERCHANT_COLUMNS, BOUND_TERMINAL_COLUMNS
 
 ROWS_AT_A_TIME = 5_000
@@ -108,22 +109,37 @@ def _numbers(connection: Connection, changed: Sequence[tuple[str, str]]) -> tupl
     about = {*changed, *(tuple(row) for row in connection.execute(query) if numbers)}
     return (
         {key for subject, key in about if subject in (MERCHANTS.name, ELEMENTS.name)},
-        {key for subject, key in about if subject in (TERMINALS.name, BINDINGS.name)},
+        {key for subject, key in about if subject in (TERMINALS.name, BINDINGS.name, ACTIVATIONS.name)},
     )
 
 
 def _query(table: Table) -> Select[Any]:
     """What the switch reads of merchants or terminals, with what they are bound to."""
     more, columns = (ELEMENTS, BOUND_MERCHANT_COLUMNS) if table is MERCHANTS else (BINDINGS, BOUND_TERMINAL_COLUMNS)
-    chosen = (table.c[name] if name in table.c else more.c[name] for name in columns)
-    return select(*chosen).select_from(table.outerjoin(more, more.c.id == table.c.id))
+    chosen = [table.c[name] if name in table.c else more.c[name] for name in columns]
+    joined = table.outerjoin(more, more.c.id == table.c.id)
+    if table is MERCHANTS:
+        return select(*chosen).select_from(joined)
+    joined = joined.outerjoin(ACTIVATIONS, ACTIVATIONS.c.id == table.c.id)
+    return select(*chosen, ACTIVATIONS.c.expires_at).select_from(joined)
+
+
+def _read(row: dict[str, Any]) -> Row:
+    """A row as the switch reads it: with a state that awaits something stands until when.
+
+    One that awaits, and nobody has said until when, is served by nobody.
+    """
+    until = row.pop("expires_at", None)
+    if row["state"] == AWAITING:
+        row["state"] = "suspended" if until is None else awaiting_until(until)
+    return row
 
 
 def _all(connection: Connection, table: Table) -> Iterable[Row]:
     query = _query(table).order_by(key_column(table))
     with connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query) as result:
         for row in result.mappings():
-            yield dict(row)
+            yield _read({**row})
 
 
 def _rows(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str, Row]:
@@ -131,5 +147,5 @@ def _rows(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str
     rows: dict[str, Row] = {}
     for at in range(0, len(keys), KEYS_AT_A_TIME):
         query = _query(table).where(key_column(table).in_(keys[at : at + KEYS_AT_A_TIME]))
-        rows |= {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+        rows |= {row["id"]: _read({**row}) for row in connection.execute(query).mappings()}
     return rows

@@ -1,27 +1,21 @@
-"""Terminals that are to be suspended whatever the store says so far: kept in files until the store has it.
-
-A worker writes one when it has suspended a terminal; one worker of the node tells the store, and takes it away then.
-Whoever takes changes of the store looks here before it asks: what lies here the store may not know yet.
-"""
+"""Terminals that are to be suspended whatever the store says so far, and the proof of what it says."""
 
 from __future__ import annotations
 
-import json
-import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from switch.files.durable import put_durably, sync_folder
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS
 from switch.merchants.cases import open_case
+from switch.merchants.kept import KeptFolder, daemon_here
 from switch.merchants.tables import MERCHANTS, TERMINALS
-from switch.store.audit import WHO_CHARACTERS_MAX
 from switch.store.changing import Change, changing
 from switch.store.opening import Store
 from switch.tables.binding import TERMINAL_ELEMENTS, elements_of, is_bound_as
+from switch.tables.party_states import AWAITING
 
 ALTERED = "altered row"
 OTHER_ELEMENTS = "other elements"
@@ -34,6 +28,9 @@ KINDS = {
 """What a terminal may have said, by the number that ``Registry.suspects`` has (``Stranger``)."""
 
 WHY = "not as it is registered"
+SERVED = ("active", AWAITING)
+"""States of terminals that are served, or will be without anybody's doing."""
+
 ROWS_AT_A_TIME = 200
 """So many are proven with one question."""
 
@@ -55,52 +52,20 @@ class Suspect:
     subject: str = TERMINALS.name
 
 
-class SuspectFolder:
-    """Files of terminals that are suspended here.
-
-    Args:
-        folder: Where they are; made when it is needed.
-    """
+class SuspectFolder(KeptFolder[Suspect]):
+    """Files of terminals that are suspended here."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def put(self, suspect: Suspect) -> None:
-        """Keep one, also over a crash.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        put_durably(self._file(suspect), json.dumps(asdict(suspect)).encode())
-
-    def all(self) -> list[Suspect]:
-        """Those that are kept. A file that cannot be read is none: each is written whole."""
-        found = []
-        for file in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
-            try:
-                found.append(Suspect(**json.loads(file.read_bytes())))
-            except (OSError, ValueError, TypeError):
-                continue
-        return found
-
-    def remove(self, suspect: Suspect) -> None:
-        """The store knows it."""
-        self._file(suspect).unlink(missing_ok=True)
-        sync_folder(self._folder)
-
-    def _file(self, suspect: Suspect) -> Path:
-        return self._folder / f"{suspect.row.encode().hex()}.json"
+        super().__init__(folder, Suspect)
 
 
 def tell_store(store: Store, suspect: Suspect) -> None:
-    """Open a case, and suspend a terminal that is active, in one transaction.
+    """Open a case, and suspend a terminal that is active or awaits its first sign-in, in one transaction.
 
     Raises:
         StoreError: The database could not do it.
     """
-    who = f"daemon on {socket.gethostname()}"[:WHO_CHARACTERS_MAX]
-    with changing(store, who, f"{WHY}: {suspect.kind}") as change:
+    with changing(store, daemon_here(), f"{WHY}: {suspect.kind}") as change:
         tell(change, suspect)
 
 
@@ -110,7 +75,7 @@ def tell(change: Change, suspect: Suspect) -> None:
     if suspect.subject != TERMINALS.name:
         return
     query = select(TERMINALS.c.state).where(TERMINALS.c.id == suspect.row)
-    if change.connection.execute(query).scalar_one_or_none() == "active":
+    if change.connection.execute(query).scalar_one_or_none() in SERVED:
         change.update(TERMINALS, suspect.row, {"state": "suspended"})
 
 
@@ -136,8 +101,8 @@ class Proof:
         joined = TERMINALS.join(BINDINGS, BINDINGS.c.id == TERMINALS.c.id)
         joined = joined.join(MERCHANTS, MERCHANTS.c.id == TERMINALS.c.merchant)
         query = query.select_from(joined.outerjoin(ELEMENTS, ELEMENTS.c.id == MERCHANTS.c.id))
-        active = (TERMINALS.c.state == "active", TERMINALS.c.id > self._last)
-        found = connection.execute(query.where(*active).order_by(TERMINALS.c.id).limit(ROWS_AT_A_TIME)).mappings().all()
+        served = (TERMINALS.c.state.in_(SERVED), TERMINALS.c.id > self._last)
+        found = connection.execute(query.where(*served).order_by(TERMINALS.c.id).limit(ROWS_AT_A_TIME)).mappings().all()
         self.is_through = len(found) < ROWS_AT_A_TIME
         if found:
             self._last = found[-1]["id"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from switch.store.columns import METADATA, Moment, one_of
-
-STATES = ("active", "suspended", "closed")
+from switch.tables.party_states import STATES, TERMINAL_STATES
 
 MERCHANTS = Table(
     "merchants",
@@ -34,7 +33,7 @@ TERMINALS = Table(
     Column("serial_number", String(50), unique=True, comment="of the machine; the network knows it by that"),
     Column("model", String(60), nullable=False, default=""),
     Column("place", String(200), nullable=False, default="", comment="where it is installed"),
-    one_of("state", STATES),
+    one_of("state", TERMINAL_STATES),
 )
 
 ACTIVATIONS = Table(

@@ -15,6 +15,7 @@ EVENTS_A_SECOND = 10
 LEVELS = {
     "link_up": "info",
     "link_down": "warning",
+    "terminal_in_service": "info",
     "link_suspended": "warning",
     "housekeeping_failed": "error",
     "cannot_accept": "error",

@@ -16,10 +16,12 @@ from switch.check.row_compiler import keyless_compiler, opened_compiler
 from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
 from switch.config import Config
 from switch.files.problems import ConfigError
+from switch.merchants.first_sign_ins import FirstSignInFolder
 from switch.merchants.following import Follower, RefusedStepError, Step
 from switch.merchants.problems import RefusedError
 from switch.merchants.suspects import SuspectFolder
 from switch.path.engine import Engine
+from switch.server.first_sign_ins import FirstSignInKeeper
 from switch.server.node_keys import NodeKeys
 from switch.server.registry_gauges import RegistryGauges
 from switch.server.suspects import SuspectKeeper
@@ -78,6 +80,8 @@ class RegistryKeeper:
         proof_seconds = config.registry.proof_seconds if keeps_copy else None
         counted = partial(stats.add, gauges.suspects)
         self._suspects = SuspectKeeper(engine.state.registry, folder, self._follower, counted, proof_seconds)
+        begun = FirstSignInFolder(copy.folder / "signed-in")
+        self._signed_in = FirstSignInKeeper(engine.state.registry, begun, self._follower, tells=keeps_copy)
         self._gauges = gauges
         self._trouble = ""
         self._unwritten = ""
@@ -98,7 +102,7 @@ class RegistryKeeper:
         for where that is not possible; the end may be wanted meanwhile. Where the store is away, the switch serves by
         what is known.
         """
-        await asyncio.to_thread(self._suspects.look)
+        await asyncio.to_thread(self._look)
         await self._suspects.take_altered(self._engine.state.registry.altered)
         while not is_ending.is_set():
             try:
@@ -113,11 +117,12 @@ class RegistryKeeper:
             break
         while not is_ending.is_set() and await self._take(self._follower.next):
             pass
-        self._suspects.suspend_all()
+        self._put_in_force()
 
     def start(self) -> None:
         """Follow from now on."""
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._suspects.watch())]
+        work = (self._follow(), self._suspects.watch(), self._signed_in.watch())
+        self._tasks = [asyncio.create_task(one) for one in work]
 
     async def stop(self) -> None:
         """Follow no longer."""
@@ -133,7 +138,7 @@ class RegistryKeeper:
                     await self._write_copy()
                 has_more = await self._take(self._follower.next)
                 if not has_more:
-                    await asyncio.to_thread(self._suspects.tell_store)
+                    await asyncio.to_thread(self._tell_store)
             except Exception as error:
                 # A switch that goes on by what it has is better than one that nobody tells any more.
                 self._tell(self._gauges.refused, REFUSED, f"{type(error).__name__}: {error}")
@@ -144,7 +149,8 @@ class RegistryKeeper:
     async def _take(self, ask: Callable[[], Step | None]) -> bool:
         """Ask for changes and take them; whether there were any."""
         try:
-            await asyncio.to_thread(self._suspects.look)
+            await asyncio.to_thread(self._look)
+            self._put_in_force()
             step = await self._answer(ask)
         except (StoreError, ConfigError) as error:
             self._tell(self._gauges.away, AWAY, str(error))
@@ -159,6 +165,20 @@ class RegistryKeeper:
             return False
         await self._put(step)
         return True
+
+    def _look(self) -> None:
+        """Read what was changed here and the store may not know."""
+        self._signed_in.look()
+        self._suspects.look()
+
+    def _put_in_force(self) -> None:
+        """What was changed here holds; who has signed in, and is not as registered, is suspended."""
+        self._signed_in.put_in_force()
+        self._suspects.put_in_force()
+
+    def _tell_store(self) -> None:
+        self._signed_in.tell_store()
+        self._suspects.tell_store()
 
     async def _answer(self, ask: Callable[[], Step | None]) -> Step | None:
         """What the store says; while it says nothing, for how long is told."""
@@ -218,7 +238,7 @@ class RegistryKeeper:
         has_more = True
         while has_more:
             has_more = ready[0].take(ROWS_A_TURN)
-            self._suspects.suspend_all()
+            self._put_in_force()
             await asyncio.sleep(0)
         await asyncio.to_thread(ready.clear)
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterable
 
-from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.merchants.following import Follower
 from switch.merchants.suspects import ALTERED, KINDS, Proof, Suspect, SuspectFolder, tell_store
-from switch.merchants.tables import TERMINALS
+from switch.server.kept_terminals import KeptTerminals
 from switch.store.opening import Store
 from switch.tables.registry import Registry
 from switch.tables.registry_changes import suspend
-
-LOOK_SECONDS = 0.05
-"""A terminal that was suspended is in a file at the latest after that; in memory it is at once."""
 
 UNWRITTEN = "a suspended terminal cannot be kept: a restart without the store would serve it again"
 
 log = get_logger(__name__)
 
 
-class SuspectKeeper:
+class SuspectKeeper(KeptTerminals[Suspect]):
     """What one worker knows of terminals that are not as registered.
 
     Args:
@@ -44,29 +38,15 @@ class SuspectKeeper:
         on_suspect: Callable[[], None],
         proof_seconds: int | None,
     ) -> None:
-        self._on_suspect = on_suspect
+        super().__init__(folder, registry.suspects, _suspect_of, follower, unwritten=UNWRITTEN, on_kept=on_suspect)
         self._registry = registry
-        self._folder = folder
-        self._follower = follower
         self._proof_seconds = proof_seconds
         self._proof: Proof | None = None
         self._next_proof = 0.0
-        self._kept: set[str] = set()
-        self._added: set[str] = set()
-        self._lock = threading.Lock()
-        self._is_unwritten = False
 
-    def look(self) -> None:
-        """Read what is kept; to be done before the store is asked: what lies there it may not know."""
-        with self._lock:
-            self._added = set()
-        found = {suspect.row for suspect in self._folder.all() if suspect.subject == TERMINALS.name}
-        with self._lock:
-            self._kept = found | self._added
-
-    def suspend_all(self) -> None:
+    def put_in_force(self) -> None:
         """Suspend them, whatever the store has said so far; between two messages."""
-        for terminal in self._kept | {number for number, _, _ in self._registry.suspects}:
+        for terminal in self.numbers:
             suspend(self._registry, terminal)
 
     async def take_altered(self, terminals: Iterable[str]) -> None:
@@ -75,16 +55,7 @@ class SuspectKeeper:
         if altered and self._proof_seconds is not None:
             log.error("terminals are not as they were bound", terminals=altered[:20], count=len(altered))
             for terminal in altered:
-                await self._put(Suspect(ALTERED, terminal))
-
-    async def watch(self) -> None:
-        """Keep what the state machine suspends."""
-        while True:
-            for suspect in list(self._registry.suspects):
-                number, what, said = suspect
-                if await self._put(Suspect(KINDS[what], number, said)):
-                    self._registry.suspects.remove(suspect)
-            await asyncio.sleep(LOOK_SECONDS)
+                await self.keep(Suspect(ALTERED, terminal))
 
     def tell_store(self) -> None:
         """Tell the store of those that are kept, and prove some more of what it says; in the thread that asks it.
@@ -96,9 +67,7 @@ class SuspectKeeper:
         store = self._follower.store
         if store is None or self._proof_seconds is None:
             return
-        for suspect in self._folder.all():
-            tell_store(store, suspect)
-            self._folder.remove(suspect)
+        self.tell(store, _tell)
         self._prove(store, self._proof_seconds)
 
     def _prove(self, store: Store, proof_seconds: int) -> None:
@@ -117,18 +86,12 @@ class SuspectKeeper:
         for suspect in suspects:
             tell_store(store, suspect)
 
-    async def _put(self, suspect: Suspect) -> bool:
-        """Keep one; whether that was possible."""
-        try:
-            await asyncio.to_thread(self._folder.put, suspect)
-        except OSError as error:
-            if not self._is_unwritten:
-                log.error(UNWRITTEN, terminal=suspect.row, reason=words_of(error))  # noqa: TRY400 - no trace
-            self._is_unwritten = True
-            return False
-        self._on_suspect()
-        with self._lock:
-            self._kept.add(suspect.row)
-            self._added.add(suspect.row)
-        self._is_unwritten = False
-        return True
+
+def _tell(store: Store, suspect: Suspect) -> bool:
+    """A file that were there any longer could suspend one anew whom people have released."""
+    tell_store(store, suspect)
+    return True
+
+
+def _suspect_of(number: str, what: int, said: str) -> Suspect:
+    return Suspect(KINDS[what], number, said)

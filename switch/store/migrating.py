@@ -41,7 +41,7 @@ def upgrade(store: Store) -> tuple[str | None, str]:
     Raises:
         StoreError: A newer program has been at work on it, or the database could not do it.
     """
-    with store.writing() as connection:
+    with store.changing_schema() as connection:
         before = version_of(connection)
         _refuse_newer(store, before)
         settings = _settings()

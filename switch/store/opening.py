@@ -138,13 +138,41 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """The one transaction that may write; others wait. What an error leaves it by has not happened."""
+        with self._telling(), self._engine.connect() as connection, self._begun(connection):
+            yield connection
+
+    @contextmanager
+    def changing_schema(self) -> Iterator[Connection]:
+        """The same, in which tables may be made anew: SQLite changes no column of one, and others name it.
+
+        Raises:
+            StoreError: Rows name what is not there any more; nothing has happened.
+        """
         with self._telling(), self._engine.connect() as connection:
-            connection.execution_options(writes=True)
-            with connection.begin():
-                if not self.is_sqlite:
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
-                yield connection
+            if self.is_sqlite:
+                self._set_foreign_keys(connection, "OFF")
+            try:
+                with self._begun(connection):
+                    yield connection
+                    if self.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise StoreError(f"{self.place}: rows name others that are not there")
+            finally:
+                if self.is_sqlite:
+                    self._set_foreign_keys(connection, "ON")
+
+    @contextmanager
+    def _begun(self, connection: Connection) -> Iterator[None]:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            if not self.is_sqlite:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
+            yield
+
+    @staticmethod
+    def _set_foreign_keys(connection: Connection, value: str) -> None:
+        """Which SQLite does outside of a transaction only."""
+        connection.connection.driver_connection.execute(f"PRAGMA foreign_keys = {value}")  # type: ignore[union-attr]
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -8,6 +8,10 @@ import re
 
 import pytest
 
+from switch.merchants.tables import TERMINALS
+from switch.store.changing import changing
+from switch.store.opening import Store, parse_url
+
 from .registry import MERCHANT, MINE, WHY, Office, call
 
 TERMINAL_HEADING = "id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate,serial_number,model,place"
@@ -268,3 +272,20 @@ def test_listings_are_narrowed_down(full):
     assert first in full.does("merchants", "list")
     for group in ("merchants", "terminals"):
         assert "needed one of active, suspended, closed" in full.refuses(group, "list", "--state", "lost")
+
+
+def test_who_awaits_its_first_sign_in_is_left_so_by_an_import(full, store_url):
+    store = Store.open(parse_url(store_url))
+    with changing(store, "nobody", "past all checks") as change:
+        change.update(TERMINALS, MINE, {"state": "awaiting"})
+    store.close()
+    exported = full.does("terminals", "export")
+    assert f"{MINE}," in exported
+    assert "awaiting" in exported
+    assert " 0 changed" in full.imports("terminals", exported)[1]
+    status, said = full.imports("terminals", exported.replace(",active,", ",awaiting,"), "--replace")
+    assert (status, "it cannot become awaiting" in re.sub(r"\s+", " ", said)) == (2, True)
+    merchant = full.shown("terminals", MINE)["merchant"]
+    status, said = full.imports("terminals", f"{TERMINAL_HEADING}\n19999998,{merchant},awaiting,,,none,none,,,,\n")
+    assert (status, "only a terminal of an application" in re.sub(r"\s+", " ", said)) == (2, True)
+    assert json.loads(full.does("terminals", "list", "--state", "awaiting", "--json"))["id"] == MINE

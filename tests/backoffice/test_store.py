@@ -11,15 +11,18 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 import switch.access.tables
 import switch.applications.tables
 import switch.backoffice.tables
+import switch.merchants.binding_tables
 import switch.proposals.tables  # noqa: F401 - the store's as soon as they were imported
-from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
 from switch.store.changing import changing
 from switch.store.columns import METADATA
@@ -396,3 +399,33 @@ def test_what_is_no_backup_is_said(store, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(StoreError, match="file"):
         restore(tmp_path / "file", store)
+
+
+def test_a_table_that_others_name_is_made_anew_with_its_rows(empty_store):
+    """Terminals were allowed one state more: SQLite can only make the table anew."""
+    settings = Config()
+    settings.set_main_option("script_location", "switch.store:migrations")
+    till = {**TILL, "state": "suspended", "place": "Kai 3", "serial_number": "SN-1"}
+    with empty_store.writing() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0009")
+        connection.execute(MERCHANTS.insert(), SHOP)
+        connection.execute(TERMINALS.insert(), till)
+        waiting = {"id": till["id"], "code_hash": bytes(32), "tries_left": 5, "expires_at": AT}
+        connection.execute(ACTIVATIONS.insert(), waiting)
+    assert upgrade(empty_store) == ("0009", newest_version())
+    with empty_store.writing() as connection:
+        found = connection.execute(select(TERMINALS)).mappings().one()
+        assert {name: found[name] for name in till} == till
+        assert connection.execute(select(ACTIVATIONS.c.id)).scalar_one() == till["id"]
+        connection.execute(TERMINALS.update().values(state="awaiting"))
+    with pytest.raises(StoreError, match=r"(?i)foreign key"), empty_store.writing() as connection:
+        connection.execute(TERMINALS.delete())
+    with pytest.raises(StoreError, match=r"(?i)check"), empty_store.writing() as connection:
+        connection.execute(TERMINALS.update().values(state="lost"))
+
+
+def test_a_schema_that_leaves_rows_without_those_that_they_name_is_refused(store):
+    with pytest.raises(StoreError), store.changing_schema() as connection:
+        connection.execute(TERMINALS.insert(), {**TILL, "merchant": "nobody"})
+    assert rows_of(store)["terminals"] == []

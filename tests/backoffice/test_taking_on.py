@@ -23,7 +23,7 @@ from switch.applications.looking_after import (
     suspend_unlicensed,
 )
 from switch.applications.reports import mark_reported, reports
-from switch.applications.taking_on import Machine, activate, assign, issue_code
+from switch.applications.taking_on import Machine, activate, assign, issue_code, note_first_sign_in
 from switch.check.terminal_keys import TerminalKeys
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
@@ -31,10 +31,11 @@ from switch.merchants.binding_desk import Binder, Verification, wanted_of
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
-from switch.merchants.source import whole
+from switch.merchants.source import changes_since, whole
 from switch.merchants.suspects import Proof
-from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.proposals.deciding import Desk, proposal_of
+from switch.store.audit import AUDIT, head
 from switch.store.changing import changing, row_of
 from switch.store.problems import RefusedError
 from switch.store.proving import flaws
@@ -131,7 +132,7 @@ def test_a_merchant_gets_numbers_keys_and_codes(office):
     assert all(code not in repr(done) for code in done.codes.values())
     assert [*office.keys.names()][:3] == [f"terminal/{TERMINAL}/{one}" for one in ("tak", "tmk", "tpk")]
     second = office.reads(row_of, TERMINALS, "30000002")
-    assert (second["state"], second["serial_number"], second["place"]) == ("suspended", "SN-2", "Kai 3")
+    assert (second["state"], second["serial_number"], second["place"]) == ("awaiting", "SN-2", "Kai 3")
     assert office.reads(application_of, office.reference)["state"] == "terminals_assigned"
     profile = office.reads(profile_of, MERCHANT)
     assert RULES.sealer.text("merchant_profiles", "account", profile, MERCHANT) == COMPANY.account.get_secret_value()
@@ -209,7 +210,7 @@ def test_the_code_puts_a_terminal_into_service_once(office):
     done = office.assigns(Machine("SN-1"), Machine("SN-2"))
     code = done.codes[TERMINAL]
     assert "the code is wrong; 4 tries are left" in office.activates(done.codes["30000002"])
-    assert office.state(TERMINALS, TERMINAL) == "suspended"
+    assert office.state(TERMINALS, TERMINAL) == "awaiting"
     assert office.activates(code.lower()) == ""
     assert office.state(TERMINALS, TERMINAL) == "active"
     assert office.reads(application_of, office.reference)["state"] == "active"
@@ -236,8 +237,70 @@ def test_wrong_codes_and_time_are_limited_and_a_new_code_helps(office):
 
 def test_a_terminal_that_waits_is_released_by_its_code_alone(office):
     office.assigns(Machine("SN-1"))
-    with office.at_work() as (_, registrar), pytest.raises(RefusedError, match="waits for its activation"):
+    with office.at_work() as (_, registrar), pytest.raises(RefusedError, match="awaits its first sign-in"):
         registrar.set_state(TERMINALS, TERMINAL, "active")
+
+
+def sets(office, state):
+    with office.at_work() as (_, registrar):
+        assert registrar.set_state(TERMINALS, TERMINAL, state)
+
+
+def signs_in(office):
+    """A switch tells the store of a first sign-in; whether that was still awaited."""
+    with changing(office.store, "daemon on a", "first sign-in", AT + DAY) as change:
+        return note_first_sign_in(change, TERMINAL, AT)
+
+
+def test_the_first_sign_in_puts_a_terminal_into_service_once(office):
+    code = office.assigns(Machine("SN-1")).codes[TERMINAL]
+    assert signs_in(office)
+    assert office.state(TERMINALS, TERMINAL) == "active"
+    assert office.reads(row_of, ACTIVATIONS, TERMINAL)["used_at"] == AT
+    assert office.reads(application_of, office.reference)["state"] == "active"
+    told = office.reads(lambda connection: connection.execute(select(AUDIT).order_by(AUDIT.c.number)).mappings().all())
+    assert {(one["who"], one["why"]) for one in told[-3:]} == {("daemon on a", "first sign-in")}
+    assert not signs_in(office)
+    assert "does not wait for a code" in office.activates(code)
+
+
+@pytest.mark.parametrize("state", ["suspended", "closed"])
+def test_what_people_did_before_the_store_knew_of_a_sign_in_holds(office, state):
+    code = office.assigns(Machine("SN-1")).codes[TERMINAL]
+    sets(office, state)
+    assert not signs_in(office)
+    assert office.state(TERMINALS, TERMINAL) == state
+    assert f"terminal {TERMINAL} is {state}" in office.activates(code)
+
+
+def test_who_is_released_before_it_was_ever_active_awaits_its_first_sign_in_again(office):
+    code = office.assigns(Machine("SN-1")).codes[TERMINAL]
+    sets(office, "suspended")
+    with office.at_work() as (clerk, _):
+        code = issue_code(clerk.change, RULES.sealer, POLICY.activation, TERMINAL)
+    sets(office, "active")
+    assert office.state(TERMINALS, TERMINAL) == "awaiting"
+    assert office.activates(code) == ""
+    sets(office, "suspended")
+    sets(office, "active")
+    assert office.state(TERMINALS, TERMINAL) == "active"
+
+
+def test_the_switch_reads_until_when_a_sign_in_is_awaited(office):
+    office.assigns(Machine("SN-1"))
+
+    def row():
+        lines = office.reads(whole).terminals.decode().splitlines()
+        return dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+
+    assert row()["state"] == f"awaiting until {(AT + 3 * DAY).isoformat()}"
+    before = office.reads(head)
+    with office.at_work(at=AT + DAY) as (clerk, _):
+        issue_code(clerk.change, RULES.sealer, POLICY.activation, TERMINAL)
+    changed = office.reads(changes_since, before)
+    assert [one["state"] for one in changed.terminals.values()] == [f"awaiting until {(AT + 4 * DAY).isoformat()}"]
+    due = [(one.merchant, one.what, one.day) for one in office.reads(due_soon, POLICY, AT.date())]
+    assert due == [(MERCHANT, f"first sign-in of {TERMINAL}", (AT + 4 * DAY).date())]
 
 
 # --- after that -------------------------------------------------------------------------------------------------------

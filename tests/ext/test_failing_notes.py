@@ -298,8 +298,9 @@ NOT_STAGED = {
     "reversal_without_link",
     "reversal_withheld",
     "terminal_elsewhere",
+    "terminal_in_service",
 }
-"""For these another dialect, a full table, a link that is gone, a disk that stands still or a restart is needed."""
+"""For these another registry or dialect, a full table, a link that is gone, a slow disk or a restart is needed."""
 
 
 def misfit(event: str, folder: Path, note: Callable[[str, dict[str, Any]], None] | None = None) -> World:

@@ -43,5 +43,5 @@ async def test_who_is_suspended_while_the_kept_ones_are_read_stays_so(tmp_path):
     with contextlib.suppress(asyncio.CancelledError):
         await watching
     take_changes(registry, build(ROW))
-    keeper.suspend_all()
+    keeper.put_in_force()
     assert registry.describe_terminal("T1")["state"] == "suspended"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
+import signal
 
 import pytest
 from typer.testing import CliRunner
@@ -39,6 +41,7 @@ FIRST_PLACE = "+39.908700+116.397500/"
 NEXT_PLACE = "+39.950000+116.300000/"
 SEEN = ("--verified", "on site", "--verified-by", "Jo Tan", "--verified-on", "2026-11-28", "--reference", "V-17")
 PIN = "4713"
+NO_STORE = "postgresql://nobody@127.0.0.1:1/nothing"
 SALE_MINOR = 120_00
 LIMIT_REACHED = "61"
 NO_MERCHANT = "03"
@@ -67,9 +70,11 @@ class Town:
         for module in (store_opening, people):
             monkeypatch.setattr(module, "system_user", lambda: self.user)
         self.merchant = self.terminal = ""
-        self.batch = "000000"
         self.stans = iter(range(1, 1000))
-        self.working = None
+        self.serials = {}
+        self.batches = {}
+        self.working = {}
+        self.zmk = generate_value("3des-2key")
 
     async def does(self, user, group, command, *arguments, typed=""):
         """What a command says that somebody types; it must go well."""
@@ -106,6 +111,10 @@ class Town:
             options = ("--name", name, "--role", role, "--system-user", user)
             await self.does("owner", "people", "add", person, *options, "--why", "hired")
         await self.does("jo", "plans", "import", SAMPLES / "plans.toml", "--why", "prices")
+        known = ("--components", "1", "--kcv", check_value("3des-2key", self.zmk))
+        importing = ("keys", "--config", self.config, "import", "installer/zmk", *known)
+        status, _, errors = await authswitch(*importing, stdin=self.zmk.hex())
+        assert status == 0, errors
         text = ("--title", "Card acceptance", "--why", "texts")
         return (await self.does("jo", "contracts", "import", SAMPLES / "contract.txt", *text)).strip()
 
@@ -133,34 +142,46 @@ class Town:
         """Of an application."""
         return json.loads(await self.does("jo", "applications", "show", one, "--json"))["state"]
 
-    async def is_given_a_terminal(self, reference):
-        """The application has a merchant, and a machine with keys; the code that makes that active."""
-        machine = ("--machine", f"{SERIAL}:A920", "--why", "signed", "--json")
-        assigned = json.loads(await self.does("jo", "applications", "assign", reference, *machine))
+    async def are_given_terminals(self, reference, *serials):
+        """The application has a merchant, and machines with keys."""
+        machines = [word for serial in serials for word in ("--machine", f"{serial}:A920")]
+        assigning = ("assign", reference, *machines, "--why", "signed", "--json")
+        assigned = json.loads(await self.does("jo", "applications", *assigning))
         self.merchant = assigned["merchant"]
-        ((self.terminal, code),) = assigned["codes"].items()
-        return code
+        self.serials = dict(zip(assigned["codes"], serials, strict=True))
+        self.terminal = next(iter(self.serials))
+
+    async def terminal_is(self, state):
+        """Wait until the store says so."""
+
+        async def is_so():
+            return json.loads(await self.does("jo", "terminals", "show", self.terminal, "--json"))["state"] == state
+
+        await until(is_so, WITHIN_SECONDS)
+
+    async def why_it_is_so(self):
+        """Who has changed the terminal last, and why."""
+        lines = await self.does("owner", "audit", "list", "--table", "terminals", "--row", self.terminal, "--json")
+        return [(one["who"], one["why"]) for one in map(json.loads, lines.splitlines())]
 
     async def is_installed(self):
         """The master key, as who installs the machine gets it: under a key that he has."""
-        zmk = generate_value("3des-2key")
         keys = ("keys", "--config", self.config)
-        known = ("--components", "1", "--kcv", check_value("3des-2key", zmk))
-        status, _, errors = await authswitch(*keys, "import", "installer/zmk", *known, stdin=zmk.hex())
-        assert status == 0, errors
         named = f"terminal/{self.terminal}/tmk"
         status, output, errors = await authswitch(*keys, "export", named, "--under", "installer/zmk", "--json")
         assert status == 0, errors
         wrapped = json.loads(output)
         assert wrapped["kcv"]
-        under = Key("installer/zmk", "zmk", "3des-2key", zmk)
+        under = Key("installer/zmk", "zmk", "3des-2key", self.zmk)
         return unwrap_key(under, "3des-2key", bytes.fromhex(wrapped["key"]))
 
     # --- the machine --------------------------------------------------------------------------------------------------
 
     def says(self, pieces, place):
         """Field 59: which machine it is, and where."""
-        inner = "".join(f"{tag}{len(value):03}{value}" for tag, value in (("02", SERIAL), ("06", place)))
+        inner = "".join(
+            f"{tag}{len(value):03}{value}" for tag, value in (("02", self.serials[self.terminal]), ("06", place))
+        )
         pieces[59] = profile_of("cup").writer.piece(59, f"A2{len(inner):03}{inner}")
 
     async def exchange(self, daemon, message):
@@ -169,7 +190,7 @@ class Town:
             till.send(message)
             _, data, answer = await till.receive()
         if till.profile.mac_field(answer):
-            assert till.profile.mac_is_right(answer, data, MacSetting(MAC, self.working.mac_key))
+            assert till.profile.mac_is_right(answer, data, MacSetting(MAC, self.working[self.terminal].mac_key))
         return answer
 
     async def signs_in(self, daemon, master_key):
@@ -180,8 +201,8 @@ class Town:
         )
         answer = await self.exchange(daemon, message)
         if answer.text(39) == "00":
-            self.working = open_sign_in_keys(master_key, answer.raw(62), mac_key_form="own")
-            self.batch = answer.text(60)[2:8]
+            self.working[self.terminal] = open_sign_in_keys(master_key, answer.raw(62), mac_key_form="own")
+            self.batches[self.terminal] = answer.text(60)[2:8]
         return answer.text(39)
 
     async def pays(self, daemon, amount_minor=SALE_MINOR, place=FIRST_PLACE):
@@ -192,17 +213,18 @@ class Town:
             "purchase",
             terminal=self.terminal,
             merchant=self.merchant,
-            batch=self.batch,
+            batch=self.batches[self.terminal],
             stan=stan,
             card=CARD,
             amount_minor=amount_minor,
             currency="156",
             at=moment(),
         )
-        pieces[52] = encrypt_pin_block(PIN, CARD.pan, self.working.pin_key)
+        working = self.working[self.terminal]
+        pieces[52] = encrypt_pin_block(PIN, CARD.pan, working.pin_key)
         pieces[53] = profile.writer.piece(53, "2600000000000000")
         self.says(pieces, place)
-        signing = MacSetting(MAC, self.working.mac_key)
+        signing = MacSetting(MAC, working.mac_key)
         answer = await self.exchange(daemon, profile.signed(profile.request_mti("purchase"), pieces, signing))
         return stan, answer.text(39)
 
@@ -262,15 +284,16 @@ async def test_from_the_application_to_the_last_refusal(town):
         text = await town.opens()
         async with running(town.installation) as daemon:
             reference = await town.applies(text)
-            code = await town.is_given_a_terminal(reference)
+            await town.are_given_terminals(reference, SERIAL)
             await town.changed_by_two(daemon, "terminals", "bind", town.terminal, "--position", FIRST_PLACE, *SEEN)
             master_key = await town.is_installed()
-            assert await town.signs_in(daemon, master_key) == NO_TERMINAL
-            activation = ("terminals", "activate", town.terminal, "--why", "installed")
-            await town.changed(daemon, "jo", *activation, typed=f"{code}\n")
-            assert await town.state_of(reference) == "active"
+            await town.terminal_is("awaiting")
             assert await town.signs_in(daemon, master_key) == "00"
             assert [(await town.pays(daemon))[1] for _ in range(2)] == ["00", "00"]
+            await town.terminal_is("active")
+            assert await town.state_of(reference) == "active"
+            who, why = (await town.why_it_is_so())[0]
+            assert (who.partition(" on ")[0], why) == ("daemon", "first sign-in")
             stan, told = await town.pays(daemon)
             assert told == LIMIT_REACHED
             assert "merchant-day@3: 250.00 a day at a new merchant (source: its contract)" in await town.traced(stan)
@@ -297,3 +320,48 @@ async def test_from_the_application_to_the_last_refusal(town):
     assert rules == {"merchant-day@3"}
     assert pins == [PIN] * len(charged)
     assert "whole" in await town.does("owner", "audit", "verify")
+
+
+async def test_a_first_sign_in_outlives_workers_and_the_store(town):
+    installation = town.installation
+    folder = town.folder / "registry" / "signed-in"
+    url = installation.store_url
+    async with one_bank(installation) as bank:
+        installation.listeners[0]["dialect"] = "cup"
+        text = await town.opens()
+        async with running(installation) as daemon:
+            await town.are_given_terminals(await town.applies(text), "SN-1", "SN-2")
+            first, second = town.serials
+            await town.changed(daemon, "jo", "terminals", "new-code", second, "--why", "lost")
+        installation.store_url = NO_STORE
+        async with running(installation) as daemon:
+            for town.terminal in (first, second):
+                assert await town.signs_in(daemon, await town.is_installed()) == "00"
+                assert (await town.pays(daemon, 1_00, ""))[1] == "00"
+            await until(lambda: len([*folder.glob("*.json")]) == 2)
+            for row in (await daemon.status())["workers"]:
+                os.kill(row["pid"], signal.SIGKILL)
+            await daemon.event("worker serves", times=4)
+            for town.terminal in (first, second):
+                assert (await town.pays(daemon, 1_00, ""))[1] == "00"
+        async with running(installation) as daemon:
+            for town.terminal in (first, second):
+                assert (await town.pays(daemon, 1_00, ""))[1] == "00"
+        installation.store_url = url
+        installation.write()
+        await town.does("jo", "terminals", "suspend", second, "--why", "nobody knows it")
+        async with running(installation) as daemon:
+            town.terminal = first
+            await town.terminal_is("active")
+            await until(lambda: not any(folder.glob("*.json")))
+            assert (await town.pays(daemon, 1_00, ""))[1] == "00"
+            town.terminal = second
+            assert (await town.pays(daemon, 1_00, ""))[1] == NO_TERMINAL
+            await town.terminal_is("suspended")
+            await town.changed(daemon, "jo", "terminals", "release", second, "--why", "it is ours")
+            assert (await town.pays(daemon, 1_00, ""))[1] == NO_TERMINAL
+            await town.terminal_is("awaiting")
+            assert await town.signs_in(daemon, await town.is_installed()) == "00"
+            assert (await town.pays(daemon, 1_00, ""))[1] == "00"
+            await town.terminal_is("active")
+    assert bank.ledger.totals().charged_count == 8
