@@ -13,10 +13,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.bench_registry import MERCHANTS, OneKey, files
+from bench.bench_registry import MERCHANTS, OneKey
+from bench.guards import ACQUIRER, BINDING_KEY_VALUE, PLACE, POSITION
 from switch.dialect.kinds import Kind
 from switch.machine.terminal_counts import TerminalCounts
-from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
+from switch.tables.binding import BINDING_KEY, BindingRule, binding_of, elements_of
+from switch.tables.registry import (
+    BOUND_MERCHANT_COLUMNS,
+    BOUND_TERMINAL_COLUMNS,
+    MERCHANT_COLUMNS,
+    TERMINAL_COLUMNS,
+    Registry,
+)
 from switch.tables.registry_changes import RegistryChange
 from switch.tables.risk import Risk
 from switch.tables.risk_files import load_risk
@@ -39,11 +47,15 @@ def main() -> None:
 
 def measure(count: int, folder: Path) -> None:
     """All figures for so many terminals, and as many cards."""
-    print(f"{count:,} terminals with two keys each, {count:,} blocked cards")
+    print(f"{count:,} terminals with two keys each, bound to their merchants, {count:,} blocked cards")
     before_mb = pss_mb([os.getpid()])
-    merchants, terminals = files(count)
+    merchants, terminals = bound_files(count)
     begun_s = time.process_time()
-    registry = Registry.build(merchants, terminals, OneKey(), KINDS, LISTENERS)
+    registry = Registry.build(
+        merchants, terminals, Keys(), KINDS, LISTENERS, rule=BindingRule(ACQUIRER, is_demanded=True)
+    )
+    if registry.altered or registry.unbound_count:
+        raise RuntimeError("terminals are not as they were bound")
     print(f"terminals compiled: {time.process_time() - begun_s:.2f} s, {registry.size_bytes / 1e6:.0f} MB")
     del merchants, terminals
     write_cards(folder, count)
@@ -54,6 +66,29 @@ def measure(count: int, folder: Path) -> None:
         held = of_workers(workers, registry, risk, count)
         print(f"memory with {workers} worker(s): {held - before_mb:.0f} MB more than without both")
     grow(registry, count)
+
+
+class Keys(OneKey):
+    """One key for all terminals, and that of bindings."""
+
+    def get(self, name: str) -> bytes | None:
+        """A key by its name."""
+        return BINDING_KEY_VALUE if name == BINDING_KEY else super().get(name)
+
+
+def bound_files(count: int) -> tuple[bytes, bytes]:
+    """Files of merchants and terminals, each of which is bound to what its merchant is."""
+    secrets = [(f"{n:064x}", f"{n + 1:064x}") for n in range(MERCHANTS)]
+    merchants = "".join(f"{n:015d},Shop {n},active,5411,,{','.join(secrets[n])}\n" for n in range(MERCHANTS))
+    elements = [elements_of(BINDING_KEY_VALUE, ACQUIRER, f"{n:015d}", *parts).hex() for n, parts in enumerate(secrets)]
+    rows = []
+    for n in range(count):
+        row = {"id": f"{n:08d}", "serial_number": f"SN{n:010d}", "place": PLACE, "position": POSITION}
+        row["bound_to"] = elements[n % MERCHANTS]
+        said = ",".join((*list(row.values())[1:], binding_of(BINDING_KEY_VALUE, row).hex()))
+        rows.append(f"{row['id']},{n % MERCHANTS:015d},active,,,aes-cmac,iso-0,,{said}\n")
+    heads = [",".join(columns) + "\n" for columns in (BOUND_MERCHANT_COLUMNS, BOUND_TERMINAL_COLUMNS)]
+    return (heads[0] + merchants).encode(), (heads[1] + "".join(rows)).encode()
 
 
 def write_cards(folder: Path, count: int) -> None:

@@ -10,6 +10,7 @@ cdef extern from *:
     #include <openssl/crypto.h>
     #include <openssl/des.h>
     #include <openssl/evp.h>
+    #include <openssl/params.h>
     #include <openssl/rand.h>
     """
 
@@ -56,6 +57,27 @@ cdef extern from "openssl/evp.h" nogil:
     enum:
         EVP_CTRL_AEAD_GET_TAG
         EVP_CTRL_AEAD_SET_TAG
+
+cdef extern from "openssl/params.h" nogil:
+    ctypedef struct OSSL_PARAM:
+        pass
+
+    OSSL_PARAM OSSL_PARAM_construct_utf8_string(const char *key, char *buffer, size_t size) noexcept
+    OSSL_PARAM OSSL_PARAM_construct_end() noexcept
+
+cdef extern from "openssl/evp.h" nogil:
+    ctypedef struct EVP_MAC:
+        pass
+    ctypedef struct EVP_MAC_CTX:
+        pass
+
+    EVP_MAC *EVP_MAC_fetch(void *library, const char *algorithm, const char *properties) noexcept
+    void EVP_MAC_free(EVP_MAC *algorithm) noexcept
+    EVP_MAC_CTX *EVP_MAC_CTX_new(EVP_MAC *algorithm) noexcept
+    void EVP_MAC_CTX_free(EVP_MAC_CTX *context) noexcept
+    int EVP_MAC_init(EVP_MAC_CTX *context, const unsigned char *key, size_t size, const OSSL_PARAM *parameters) noexcept
+    int EVP_MAC_update(EVP_MAC_CTX *context, const unsigned char *data, size_t size) noexcept
+    int EVP_MAC_final(EVP_MAC_CTX *context, unsigned char *out, size_t *out_size, size_t room) noexcept
 
 cdef extern from "openssl/crypto.h" nogil:
     void OPENSSL_cleanse(void *data, size_t size) noexcept

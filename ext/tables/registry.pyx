@@ -13,6 +13,8 @@ cimport cython
 
 from switch.crypto.mac cimport MAC_PADDING_1
 from switch.crypto.pin_block cimport PIN_FORMAT_ISO_0, PIN_FORMAT_NONE, PIN_FORMAT_SM4, set_pin_key
+from switch.dialect.terminal_says cimport read_position
+from switch.tables.binding_proof cimport BindingProof
 from switch.tables.csv_rows cimport Cell, Row, RowReader, next_row
 from switch.tables.former_keys cimport FormerKeyTable
 from switch.tables.identifiers cimport (
@@ -22,9 +24,8 @@ from switch.tables.table_files cimport begin_table, cell_text, cells_reason, cou
 
 from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
-from switch.dialect.terminal_says import position_of
 from switch.files.problems import PROBLEMS_MAX, ProblemList, raise_if_any
-from switch.tables.binding import BINDING_KEY, KEY_BYTES, BindingRule, elements_of, is_bound_as
+from switch.tables.binding import BINDING_KEY, KEY_BYTES, BindingRule, elements_of
 from switch.tables.cells import CellError as _CellError, chosen as _chosen, mask as _mask, terminal_state as _state
 from switch.tables.party_states import STATES, TERMINAL_STATES
 
@@ -42,8 +43,6 @@ TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algori
 BOUND_MERCHANT_COLUMNS = (*MERCHANT_COLUMNS, "identity", "account")
 BOUND_TERMINAL_COLUMNS = (*TERMINAL_COLUMNS, "serial_number", "place", "position", "bound_to", "binding")
 BOUND_TO_BYTES = 16
-BOUND_CELLS = tuple((place, name) for place, name in enumerate(BOUND_TERMINAL_COLUMNS)
-                    if name == "id" or name not in TERMINAL_COLUMNS)
 LISTENERS_MAX = 32
 KINDS_MAX = 64
 TERMINALS_MAX = 16_000_000
@@ -51,7 +50,10 @@ MASTER_KEY_SIZES = (8, 16, 24)
 DERIVED = "+dukpt"
 TERMINAL_PIN_FORMATS = (*PIN_FORMATS, *(f"{name}{DERIVED}" for name in PIN_FORMATS[1:-1]))     # SM4 has no DUKPT
 
-cdef enum: TEXT_MAX = 255     # bytes
+cdef enum:
+    TEXT_MAX = 255            # bytes
+    CELL_ID = 0               # places in BOUND_TERMINAL_COLUMNS
+    CELL_SERIAL_NUMBER = 8, CELL_PLACE, CELL_POSITION, CELL_BOUND_TO, CELL_BINDING
 
 
 cdef Terminal *map_terminals(uint64_t room) except NULL:
@@ -363,25 +365,36 @@ cdef int read_elements(Merchant *merchant, const uint8_t *start, const Row *row,
     return 0
 
 
-cdef int read_binding(Registry registry, Terminal *terminal, dict cells, bytes key) except -1:
+cdef bytes plain_cell(const uint8_t *start, const Row *row, int place):
+    """The text of a cell that may stand in double quotes, in UTF-8."""
+    cdef Cell cell = row.cells[place]
+    cdef bytes text = start[cell.begin:cell.end]
+    if text.isascii() and not text.startswith(b'"'):
+        return text
+    return _unquoted(place, cell_text(start, cell)).encode()
+
+
+cdef int read_binding(Registry registry, Terminal *terminal, const uint8_t *start, const Row *row,
+                      BindingProof proof) except -1:
     """Which machine it is, where, and what it is bound to. One whose row was altered since is not served."""
-    cdef bytes bound_to
-    terminal.serial_number = keep_text(&registry._texts, cells["serial_number"].encode()[:TEXT_MAX])
-    position = position_of(cells["position"])
-    if position is not None:
-        terminal.has_position = 1
-        terminal.latitude, terminal.longitude = position
-    if not cells["bound_to"]:
+    cdef bytes serial_number = plain_cell(start, row, CELL_SERIAL_NUMBER)
+    cdef bytes position = plain_cell(start, row, CELL_POSITION)
+    cdef bytes bound_to = plain_cell(start, row, CELL_BOUND_TO)
+    terminal.serial_number = keep_text(&registry._texts, serial_number[:TEXT_MAX])
+    terminal.has_position = read_position(<const uint8_t *><const char *>position, <int>len(position),
+                                          &terminal.latitude, &terminal.longitude)
+    if not bound_to:
         refuse_unbound(registry, terminal)
-    elif key is None:
+    elif proof is None:
         # No key is asked for where only those are read who are not served.
         if may_be_served(terminal):
-            raise _CellError(BOUND_TERMINAL_COLUMNS.index("bound_to"), f"no key {BINDING_KEY}, which a binding needs")
-    elif is_bound_as(key, cells):
-        bound_to = bytes.fromhex(cells["bound_to"])
+            raise _CellError(CELL_BOUND_TO, f"no key {BINDING_KEY}, which a binding needs")
+    elif proof.is_bound(bound_to, plain_cell(start, row, CELL_ID), serial_number, plain_cell(start, row, CELL_PLACE),
+                        position, plain_cell(start, row, CELL_BINDING)):
+        bound_to = bytes.fromhex(bound_to.decode())
         memcpy(terminal.bound_to, <const char *>bound_to, BOUND_TO_BYTES)
     else:
-        registry.altered.append(cells["id"])
+        registry.altered.append(plain_cell(start, row, CELL_ID).decode())
         if may_be_served(terminal):
             terminal.state = PARTY_SUSPENDED
     return 0
@@ -490,7 +503,8 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
     cdef uint32_t *lines, index
     cdef const uint8_t *start
     cdef dict profiles = {}
-    cdef bytes shared, key
+    cdef bytes shared
+    cdef BindingProof proof = None
     cdef tuple profile, columns
     cdef str id
     if room > <uint64_t>TERMINALS_MAX:
@@ -507,7 +521,8 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
         columns = begin_table(&reader, &row, data, TERMINAL_COLUMNS, BOUND_TERMINAL_COLUMNS, problems)
         if columns is None:
             return 0
-        key = binding_key(keys) if columns is BOUND_TERMINAL_COLUMNS else None
+        if columns is BOUND_TERMINAL_COLUMNS and binding_key(keys) is not None:
+            proof = BindingProof(binding_key(keys))
         start = &data[0]
         while next_row(&reader, &row):
             if row.count != len(columns):
@@ -541,10 +556,7 @@ cdef int read_terminals(Registry registry, const uint8_t[::1] data, keys, proble
                 attach_keys(terminal, keys, id, profile)
                 certificate = _certificate(cell_text(start, row.cells[7]))
                 if columns is BOUND_TERMINAL_COLUMNS:
-                    read_binding(registry, terminal, {
-                        name: _unquoted(place, cell_text(start, row.cells[place]))
-                        for place, name in BOUND_CELLS
-                    }, key)
+                    read_binding(registry, terminal, start, &row, proof)
                 else:
                     refuse_unbound(registry, terminal)
             except _CellError as error:

@@ -96,6 +96,23 @@ def test_any_single_column_of_a_terminal_that_is_altered_is_noticed(column, text
 
 
 @settings(deadline=None)
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=60),
+    texts,
+    st.sampled_from([HERE, ""]),
+)
+def test_any_row_is_as_it_was_bound(serial_number, place, position):
+    """Whatever stands in its cells: the switch's own reader and the back office agree on every byte."""
+    says = {"serial_number": serial_number.replace('"', ""), "place": place, "position": position}
+    merchant = merchant_row()
+    row = terminal_row(elements(merchant)) | says
+    registry = registry_of(merchant, {**row, "binding": binding_of(KEY, row).hex()})
+    assert registry.altered == []
+    assert registry.describe_terminal(FROM_TERMINAL)["state"] == "active"
+    assert registry.describe_terminal(FROM_TERMINAL)["serial_number"] == says["serial_number"]
+
+
+@settings(deadline=None)
 @given(st.sampled_from(["identity", "account", "acquirer"]), st.text("0123456789abcdef", min_size=1, max_size=64))
 def test_any_single_element_of_a_merchant_that_is_altered_is_noticed(element, text):
     merchant = merchant_row()
