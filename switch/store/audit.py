@@ -65,7 +65,7 @@ BEGINNING = Head(0, NO_HASH)
 
 def text_of(values: Mapping[str, Any]) -> str:
     """Values of a row as one line of JSON, their names in order; moments and days as they stand in the table."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_written)
+    return _row_text(values)
 
 
 def _written(value: object) -> str:
@@ -79,12 +79,16 @@ def _written(value: object) -> str:
     raise TypeError(f"a row has no values of type {type(value).__name__}")
 
 
+# Made once: very many rows are written at a time.
+_row_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_written).encode
+_hashed_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def hash_of(row: Mapping[str, Any], hash_before: bytes) -> bytes:
     """The hash of a row of the audit, with that of the row before it."""
     at = moment_text(row["at"])
     said = [row["number"], at, *(row[name] for name in ("who", "why", "subject", "row", "before", "after"))]
-    text = json.dumps([*said, hash_before.hex()], separators=(",", ":"), ensure_ascii=False)
-    return sha256(text.encode()).digest()
+    return sha256(_hashed_text([*said, hash_before.hex()]).encode()).digest()
 
 
 def head(connection: Connection) -> Head:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import CheckConstraint, MetaData, String
@@ -31,8 +32,9 @@ def one_of(column: str, values: Sequence[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(one) for one in values)})", name=f"has_a_{column}")
 
 
+@lru_cache(maxsize=64)
 def moment_text(value: datetime) -> str:
-    """How a moment is written down.
+    """How a moment is written down. All rows of one change have the same.
 
     Raises:
         ValueError: It has no time zone, so it says nothing.

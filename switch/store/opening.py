@@ -224,6 +224,8 @@ def _postgresql(url: URL, answer_seconds: float) -> Engine:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> _Connection:
         connection = _Connection.connect(*arguments, **named)
+        # A plan of a prepared statement is that of the table as it was first, which an import finds empty.
+        connection.prepare_threshold = None
         connection.answer_seconds = answer_seconds
         # A statement that nobody waits for any more ends on the server, too.
         connection.execute(f"SET statement_timeout = {int(answer_seconds * 1000)}")

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: made in a folder, on a Unix socket there, without durability."""
+"""A PostgreSQL server of one's own: made in a folder, on a Unix socket there; for tests without durability."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 USER = "authswitch"
-SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=40")
+NOT_DURABLE = "fsync=off", "synchronous_commit=off", "full_page_writes=off"
 UNPRIVILEGED = "postgres"
 """Who runs it where the tests run as root, which a server refuses to be."""
 
@@ -28,7 +28,7 @@ def programs() -> Path:
 class Server:
     """A running server; each test gets a database of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str] = NOT_DURABLE) -> None:
         self.folder = folder
         self.data = folder / "data"
         self._count = 0
@@ -38,7 +38,8 @@ class Server:
         self._run(
             "initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C.UTF-8", "-D", self.data
         )
-        options = " ".join(f"-c {one}" for one in (*SETTINGS, f"unix_socket_directories={folder}"))
+        apart = "listen_addresses=", "max_connections=40", f"unix_socket_directories={folder}"
+        options = " ".join(f"-c {one}" for one in (*settings, *apart))
         self._run("pg_ctl", "start", "--wait", "-D", self.data, "-l", folder / "log", "-o", options)
 
     def _run(self, program: str, *arguments: object) -> None:

@@ -17,11 +17,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
-import switch.access.tables
-import switch.applications.tables
-import switch.backoffice.tables
-import switch.merchants.binding_tables
-import switch.proposals.tables  # noqa: F401 - the store's as soon as they were imported
+import switch.cli.store_opening  # noqa: F401 - with it all tables
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
 from switch.store.changing import changing
@@ -399,6 +395,16 @@ def test_what_is_no_backup_is_said(store, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(StoreError, match="file"):
         restore(tmp_path / "file", store)
+
+
+def test_a_query_is_planned_for_the_table_as_it_is(store):
+    """Prepared while an import finds the table empty, it would read the whole table for ever."""
+    if store.is_sqlite:
+        return
+    with store.reading() as connection:
+        for _ in range(20):
+            connection.execute(text("SELECT number FROM audit WHERE number = :number"), {"number": 1})
+        assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
 
 
 def test_a_table_that_others_name_is_made_anew_with_its_rows(empty_store):
