@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from switch.admin.callers import Gate
 from switch.base.live_counts import live_counts
 
+from .leaks import Leaks
 from .operators import write_operator, write_token
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +48,21 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="authswitch-tests-")
 
 # For builds that are slow, and would look as if the tests were: --hypothesis-profile=slow
 settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+CARDS = Leaks({pan: pan for pan in ("6225000000000014", "4000000000000002")})
+"""Those that most tests pay with."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test whose output shows a card in clear has failed: so would a log have shown it."""
+    report = yield
+    said = report.capstdout + report.capstderr + report.caplog
+    if report.when == "call" and report.passed and (shown := CARDS.in_bytes(said.encode())):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: cards in its output: {', '.join(sorted(shown))}"
+    return report
 
 
 def pytest_collection_modifyitems(items):

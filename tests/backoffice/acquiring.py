@@ -9,7 +9,8 @@ from pathlib import Path
 import switch.access.tables
 import switch.backoffice.tables
 import switch.merchants.binding_tables
-import switch.proposals.tables  # noqa: F401 - the store's as soon as they were imported
+import switch.proposals.tables
+import switch.rulebooks.tables  # noqa: F401 - the store's as soon as they were imported
 from switch.access.actor import Actor
 from switch.applications.applying import Clerk, Rules
 from switch.applications.contracts import import_text
@@ -19,6 +20,7 @@ from switch.applications.plans import import_plans, load_plans
 from switch.applications.policy import load_policy
 from switch.store.changing import changing
 from switch.store.sealing import Sealer
+from tests.leaks import Leaks
 
 SAMPLES = Path(__file__).parents[2] / "configs" / "sample" / "acquiring"
 AT = datetime(2026, 11, 28, 8, 30, tzinfo=UTC)
@@ -32,6 +34,15 @@ PNG = b"\x89PNG\r\n\x1a\n a card"
 PAPERS = {"licence": PDF, "identity card": PNG, "photo of the shop": JPEG}
 COMPANY = read_form(SAMPLES / "company.toml")
 PERSON = read_form(SAMPLES / "person.toml")
+LEAKS = Leaks(
+    {
+        f"{name} of the {form.kind}": secret.get_secret_value()
+        for form in (COMPANY, PERSON)
+        for name in ("identity", "representative", "account")
+        if (secret := getattr(form, name)) is not None
+    }
+)
+"""What no answer may show in clear."""
 
 
 @contextmanager

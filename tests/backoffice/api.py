@@ -16,6 +16,7 @@ from switch.access.tokens import issue
 from switch.store.changing import changing
 from switch.store.opening import Store, parse_url
 
+from .acquiring import LEAKS
 from .registry import Office
 
 START_SECONDS = 60
@@ -82,6 +83,7 @@ class Api:
             text = answer.read().decode()
         finally:
             connection.close()
+        assert LEAKS.in_bytes(text.encode()) == set(), (method, path)
         is_json = "json" in answer.headers.get("Content-Type", "")
         return answer.status, json.loads(text) if is_json else text, answer.headers
 
@@ -102,5 +104,6 @@ class Api:
     def ends(self):
         self.process.terminate()
         status = self.process.wait(30)
+        assert LEAKS.in_bytes(self.log.read_bytes()) == set()
         self.store.close()
         return status

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import tomllib
 
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ from switch.keys.wrapping import unwrap_key
 from switch.simulators.dialect_profile import MacSetting, moment
 from tests.backoffice.acquiring import JPEG, PDF, PNG, SAMPLES
 from tests.backoffice.conftest import server, store_url  # noqa: F401 - fixtures
+from tests.leaks import Leaks
 
 from .conftest import running
 from .daemon import until
@@ -75,6 +77,7 @@ class Town:
         self.batches = {}
         self.working = {}
         self.zmk = generate_value("3des-2key")
+        self.said = []
 
     async def does(self, user, group, command, *arguments, typed=""):
         """What a command says that somebody types; it must go well."""
@@ -82,6 +85,7 @@ class Town:
         line = [group, command, str(self.config), *map(str, arguments)]
         result = await asyncio.to_thread(CliRunner().invoke, app, line, input=typed)
         assert result.exit_code == 0, (line, result.output, result.exception)
+        self.said.append(result.output)
         return result.output
 
     async def changed(self, daemon, *arguments, typed=""):
@@ -232,12 +236,14 @@ class Town:
         """What ``trace`` says of a request, for people."""
         status, output, errors = await authswitch("trace", self.config, f"{self.terminal}/{stan}")
         assert status == 0, (output, errors)
+        self.said.append(output)
         return output
 
     async def charged(self):
         """What the journal says was charged, RRN and amount of each; and which rules have refused something."""
         status, output, _ = await authswitch("journal", "dump", self.config, "--json")
         assert status == 0
+        self.said.append(output)
         records = [json.loads(line) for line in output.splitlines()]
         asked = {(one["partition"], one["position"]): one["amount_minor"] for one in records if one["type"] == "INTENT"}
         ended = [one for one in records if one["type"] == "OUTCOME"]
@@ -254,6 +260,29 @@ class Town:
         (case,) = await until(is_open, WITHIN_SECONDS)
         assert (case["kind"], case["row"]) == ("elsewhere", self.terminal)
         return case["id"]
+
+    async def tells_no_secret(self, daemon, master_key):
+        """No secret stands in clear in what the switch has written and said."""
+        form = tomllib.loads((SAMPLES / "company.toml").read_text())
+        working = self.working[self.terminal]
+        pin_block = encrypt_pin_block(PIN, CARD.pan, working.pin_key)
+        opened = int(f"04{PIN}FFFFFFFFFF", 16) ^ int(CARD.pan[3:15], 16)
+        leaks = Leaks(
+            self.installation.secrets.keys
+            | {"card": CARD.pan, "PIN block": pin_block, "opened PIN block": opened.to_bytes(8)}
+            | {"master key": master_key, "MAC key": working.mac_key, "PIN key": working.pin_key}
+            | {name: form[name] for name in ("identity", "representative", "account")}
+        )
+        await self.does("owner", "store", "backup", self.folder / "backup.db")
+        by_hand = [self.folder / "acquiring"]
+        assert leaks.in_files(self.folder, by_hand) == {}
+        assert "backup.db" in Leaks({"name": form["legal_name"]}).in_files(self.folder, by_hand), (
+            "it sees what is clear"
+        )
+        for path in ("/metrics", "/status", "/readyz", "/reversals"):
+            self.said.append((await daemon.get(path))[1])
+        for text in (*self.said, daemon.log):
+            assert leaks.in_bytes(text.encode()) == set(), text
 
 
 def collecting_pins(installation, pins):
@@ -312,6 +341,7 @@ async def test_from_the_application_to_the_last_refusal(town):
             await town.changed_by_two(daemon, "merchants", "close", town.merchant)
             assert (await town.pays(daemon, 1_00, NEXT_PLACE))[1] == NO_MERCHANT
             assert await town.signs_in(daemon, master_key) == NO_MERCHANT
+            await town.tells_no_secret(daemon, master_key)
     charged, rules = await town.charged()
     assert sorted(charged.values()) == [3_00, 4_00, SALE_MINOR, SALE_MINOR]
     assert charged == {entry.rrn: entry.amount_minor for entry in bank.ledger.entries if entry.state == "approved"}
