@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -75,3 +77,17 @@ def exchange(port, message):
         stream.write(len(message).to_bytes(2, "big") + message)
         stream.flush()
         return stream.read(int.from_bytes(stream.read(2), "big"))
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "said"),
+    [
+        ("changing", ("--rate", "200", "--seconds", "2", "--warmup", "0.5"), r"500 purchases at .*\n\d+ changes: seen"),
+        ("importing", ("--count", "200", "--databases", "postgresql", "sqlite", "--keys"), r"sqlite: 200 terminals in"),
+    ],
+)
+def test_measurements_of_the_store(module, options, said):
+    command = [sys.executable, "-m", f"bench.{module}", *options]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert re.search(said, result.stdout), result.stdout
