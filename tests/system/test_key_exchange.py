@@ -256,3 +256,16 @@ async def test_a_dialect_may_demand_a_mac(own_keys):
             assert of_file(installation, ZAK) == bank.keys.mac.key
     finally:
         await bank.stop()
+
+
+async def test_an_issuer_that_renews_its_keys_again_and_again(own_keys):
+    installation = own_keys
+    async with one_bank(installation) as bank:
+        await exchanging(installation, bank)
+        async with running(installation) as daemon:
+            offering = asyncio.create_task(bank.keep_offering(1))
+            while bank.counters.keys["taken"] < 4:
+                await all_pay(installation, daemon, bank)
+            offering.cancel()
+            assert not bank.counters.keys["refused"]
+            assert await daemon.metric(EXCHANGES, link="bank-a", key="zpk", result="taken") >= 1
