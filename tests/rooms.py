@@ -18,6 +18,7 @@ ROOMS = (
     "store",
     "access",
     "proposals",
+    "rulebooks",
     "dialect",
     "tables",
     "merchants",

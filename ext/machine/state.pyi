@@ -70,4 +70,10 @@ class State:
         base_keys: BaseKeys,
         seed: int | None = None,
     ) -> None: ...
+    def use_routes(self, routes: RouteTable) -> None:
+        """Send cards by another table from now on; to be called between two messages."""
+
+    def use_risk(self, risk: Risk) -> None:
+        """Refuse by other rules from now on; to be called between two messages."""
+
     def terminal_mac_failures(self) -> dict[str, int]: ...

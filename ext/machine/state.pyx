@@ -93,6 +93,14 @@ cdef class State:
         free(self.kept)
         free(self.opened)
 
+    def use_routes(self, RouteTable routes not None):
+        """Send cards by another table from now on: between two messages, of which none keeps a place in it."""
+        self.routes = routes
+
+    def use_risk(self, Risk risk not None):
+        """Refuse by other rules from now on: between two messages. What was counted is taken back by these, too."""
+        self.risk = risk
+
     def terminal_mac_failures(self):
         """How many requests with a wrong or missing MAC each terminal sent, to whichever partition of the worker: count
         by terminal (field 41)."""

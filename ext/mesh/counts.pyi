@@ -15,3 +15,5 @@ class PeerCounts:
     def __init__(
         self, far: int, heard: CountsHeard, stand_ins: list[StandIn | None], risk: Risk | None, log: CountLog | None
     ) -> None: ...
+    def use_risk(self, risk: Risk) -> None:
+        """Count what is heard by other rules from now on."""

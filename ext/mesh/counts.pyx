@@ -59,6 +59,10 @@ cdef class PeerCounts:
     def __dealloc__(self):
         free(self._said)
 
+    def use_risk(self, Risk risk not None):
+        """Count what is heard by other rules from now on."""
+        self._risk = risk
+
     cdef void begin(self) noexcept:
         self.next = 0
         self.owes_taken = True

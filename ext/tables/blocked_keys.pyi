@@ -5,7 +5,8 @@ class BlockedKeys:
     """Hashes with reasons, looked up by the hot path.
 
     Args:
-        entries: Pairs of hash and reason (``switch.dialect.reasons``, not 0); the last one of a hash counts.
+        entries: Reason of each hash, by its name.
+        reasons: By name: ``switch.dialect.reasons``, not 0.
     """
 
-    def __init__(self, entries: list[tuple[int, int]]) -> None: ...
+    def __init__(self, entries: dict[int, str], reasons: dict[str, int]) -> None: ...

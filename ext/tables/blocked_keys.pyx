@@ -2,6 +2,7 @@
 
 cimport cython
 from libc.stdlib cimport calloc, free
+from switch.tables.csv_rows cimport let_others_in
 
 cdef enum:
     SLOTS_MIN = 16            # a power of two
@@ -11,10 +12,10 @@ cdef enum:
 @cython.no_gc
 cdef class BlockedKeys:
 
-    def __init__(self, list entries not None):
-        """``entries`` are pairs of hash and reason (``switch.dialect.reasons``); the last one of a hash counts."""
+    def __init__(self, dict entries not None, dict reasons not None):
+        """Lay them out; see the type stub."""
         cdef uint64_t slots = SLOTS_MIN, slot, hashed
-        cdef uint32_t reason
+        cdef uint32_t number = 0
         if self._slots != NULL:
             raise ValueError("BlockedKeys are filled once")
         while slots < 2 * <uint64_t>len(entries):
@@ -23,12 +24,14 @@ cdef class BlockedKeys:
         if self._slots == NULL:
             raise MemoryError("no memory for what is blocked")
         self._mask = slots - 1
-        for hashed, reason in entries:
+        for hashed, reason in entries.items():
+            number += 1
+            let_others_in(number)
             slot = hashed & self._mask
             while self._slots[slot].reason and self._slots[slot].hash != hashed:
                 slot = (slot + 1) & self._mask
             self._slots[slot].hash = hashed
-            self._slots[slot].reason = reason
+            self._slots[slot].reason = reasons[reason]
 
     def __dealloc__(self):
         free(self._slots)

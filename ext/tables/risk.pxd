@@ -1,6 +1,6 @@
 """Risk control: limits over time windows, and what is blocked."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from switch.base.siphash cimport SipKey
 from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.count_log cimport CountLog, Counted
@@ -31,6 +31,7 @@ cdef class Risk:
     cdef SipKey _secret
     cdef CountLog _log                        # None: there is no other node
     cdef readonly WindowTable windows
+    cdef readonly int64_t clock_offset_ms     # by whose midnight these rules count
     cdef Registry _registry
     cdef Rule _rules[RULES_ROOM]
     cdef readonly int rule_count

@@ -45,6 +45,8 @@ class Risk:
     rule_ids: tuple[str, ...]
     refused_by: int
     windows: WindowTable
+    clock_offset_ms: int
+    """By whose midnight these rules count: windows have it as soon as it is given to them."""
 
     @staticmethod
     def build(
@@ -53,8 +55,8 @@ class Risk:
         *,
         rules: Iterable[RuleTerms] = (),
         own_rules: Iterable[RuleTerms] = (),
-        blocked_cards: Iterable[tuple[int, str]] = (),
-        blocked_merchants: Iterable[tuple[str, str]] = (),
+        blocked_cards: dict[int, str] | None = None,
+        blocked_merchants: dict[str, str] | None = None,
         bins: Iterable[BinBlock] = (),
         countries: ReadableBuffer = b"",
         blocked_countries: Iterable[int] = (),
@@ -62,6 +64,7 @@ class Risk:
         previous: Risk | None = None,
         countries_file: str = "countries.csv",
         bin_digits: int = 6,
+        clock_offset_ms: int | None = None,
     ) -> Risk:
         """Lay rules out as C tables.
 
@@ -72,8 +75,8 @@ class Risk:
             rules: At most 128; the first one that forbids a request refuses it.
             own_rules: How lists, and what merchants and terminals may do, explain themselves: of ``OWN_RULES``, their
                 name, version, text and source.
-            blocked_cards: Hash and reason (a key of ``switch.tables.rules.REFUSALS``) of each.
-            blocked_merchants: Identifier and reason, likewise.
+            blocked_cards: By hash: the reason, a key of ``switch.tables.rules.REFUSALS``.
+            blocked_merchants: By identifier: the reason, likewise.
             bins: The narrowest range that holds a card counts.
             countries: The table of issuers' countries: columns low, high, country.
             blocked_countries: Numeric ISO 3166-1 codes.
@@ -81,6 +84,8 @@ class Risk:
             previous: Rules that these replace.
             countries_file: Name of the table, for problems.
             bin_digits: How many first digits of a card number are its BIN.
+            clock_offset_ms: What turns the hot path's clock into the time by whose midnight windows end; None: what
+                the windows have. They get it from whoever puts the rules in force.
 
         Raises:
             ConfigError: Every problem of the table of countries.

@@ -17,7 +17,7 @@ from switch.dialect.reasons cimport (
 )
 from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
-from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
+from switch.tables.csv_rows cimport Row, RowReader, let_others_in, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.registry cimport Merchant, Registry
@@ -82,9 +82,9 @@ cdef class Risk:
         free(self._bin_rules)
 
     @staticmethod
-    def build(secret, WindowTable windows not None, *, rules=(), own_rules=(), blocked_cards=(), blocked_merchants=(),
-              bins=(), countries=b"", blocked_countries=(), Registry registry=None, Risk previous=None,
-              str countries_file="countries.csv", int bin_digits=BIN_DIGITS):
+    def build(secret, WindowTable windows not None, *, rules=(), own_rules=(), dict blocked_cards=None,
+              dict blocked_merchants=None, bins=(), countries=b"", blocked_countries=(), Registry registry=None,
+              Risk previous=None, str countries_file="countries.csv", int bin_digits=BIN_DIGITS, clock_offset_ms=None):
         """Lay rules out as C tables; see the type stub."""
         cdef Risk risk = Risk.__new__(Risk)
         if secret is not None:
@@ -94,18 +94,18 @@ cdef class Risk:
         else:
             risk._secret = sip_key(os.urandom(SECRET_SIZE))
         risk.windows = windows
+        risk.clock_offset_ms = windows.clock_offset_ms if clock_offset_ms is None else clock_offset_ms
         risk.refused_by = NO_RULE
         risk._bin_digits = bin_digits
         risk._registry = registry
-        risk._bins = RangeMap()
-        risk._countries = RangeMap()
+        risk._bins, risk._countries = RangeMap(), RangeMap()
         take_rules(risk, list(rules))
         take_words(risk, list(own_rules), list(rules))
         if blocked_cards:
-            risk._cards = BlockedKeys([(hashed, REFUSALS[reason]) for hashed, reason in blocked_cards])
+            risk._cards = BlockedKeys(blocked_cards, REFUSALS)
         if blocked_merchants:
-            risk._merchants = BlockedKeys([(merchant_hash(risk, merchant), REFUSALS[reason])
-                                           for merchant, reason in blocked_merchants])
+            hashes = {merchant_hash(risk, merchant): reason for merchant, reason in blocked_merchants.items()}
+            risk._merchants = BlockedKeys(hashes, REFUSALS)
         take_bins(risk, list(bins))
         problems = ProblemList(countries_file)
         if countries:
@@ -567,6 +567,7 @@ cdef int take_countries(Risk risk, const uint8_t[::1] data, problems) except -1:
         return 0
     try:
         while next_row(&reader, &row):
+            let_others_in(row.line)
             if row.count != len(COUNTRY_COLUMNS):
                 problems.at(row.line, 1, f"{row.count} cells; needed are {len(COUNTRY_COLUMNS)}")
                 continue

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free, realloc
 
 cimport cython
 
-from switch.tables.csv_rows cimport Row, RowReader, next_row, rows_over
+from switch.tables.csv_rows cimport Row, RowReader, let_others_in, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, RangeMap, pan_key, read_range
 
 from switch.files.problems import ProblemList, raise_if_any
@@ -289,6 +289,7 @@ cdef uint32_t read_rows(const uint8_t[::1] data, loader, DigitRange **ranges) ex
         problems.at(row.line, 1, f"the first row must be {HEADER.decode()}")
         return 0
     while next_row(&reader, &row):
+        let_others_in(row.line)
         if row.count != COLUMN_COUNT:
             problems.at(row.line, 1, f"{'more' if row.count > COLUMN_COUNT else row.count} cells, not {COLUMN_COUNT}")
             continue
@@ -331,6 +332,7 @@ cdef int find_unreachable(const DigitRange *ranges, uint32_t count, loader) exce
     cdef uint32_t index, earlier
     cdef list rules = list(loader.rules)
     for index in range(1, count):
+        let_others_in(index)
         earlier = index
         while earlier > 0 and index - earlier < 64 and ranges[earlier - 1].low == ranges[index].low and (
                 ranges[earlier - 1].high == ranges[index].high):

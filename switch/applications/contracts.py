@@ -17,6 +17,7 @@ from switch.store.columns import moment_text
 from switch.store.problems import RefusedError
 
 TEXT_CHARACTERS_MAX = 200_000
+TITLE_CHARACTERS_MAX = 120
 SAID_CHARACTERS_MAX = 120
 HOW_CHARACTERS_MAX = 200
 

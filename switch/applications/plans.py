@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from switch.applications.policy import ApplicantKind, Limit, load_section
 from switch.applications.tables import PLANS
+from switch.files.model_errors import problems_of
+from switch.files.problems import ConfigError
 from switch.files.sections import AMOUNT_MAX, Section
 from switch.store.changing import Change, row_of
 from switch.store.problems import RefusedError
@@ -128,6 +130,18 @@ def body_of(plan: Plan) -> str:
 def hash_of(body: str) -> str:
     """By which a plan is named in a contract: SHA-256, in hex."""
     return sha256(body.encode()).hexdigest()
+
+
+def plan_said(said: Mapping[str, Any]) -> Plan:
+    """A plan as a program says it, in JSON what a file says.
+
+    Raises:
+        ConfigError: All that is wrong with it.
+    """
+    try:
+        return Plan.model_validate_json(json.dumps(said))
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, Plan, "plan", "")) from None
 
 
 def import_plans(change: Change, plans: Sequence[Plan]) -> int:

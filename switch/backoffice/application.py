@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from switch import __version__
 from switch.backoffice.answering import answer_problems
+from switch.backoffice.contract_routes import contract_routes
 from switch.backoffice.importing import Imports, import_routes
 from switch.backoffice.limits import Limits, Metrics
 from switch.backoffice.office import Office
@@ -18,13 +19,14 @@ from switch.backoffice.people_routes import audit_routes, people_routes, proposa
 from switch.backoffice.problems import problem_schema
 from switch.backoffice.registry_routes import registry_routes
 from switch.backoffice.routes import describe
+from switch.backoffice.rulebook_routes import rulebook_routes
 from switch.config.sections import BackofficeSection
 from switch.store.opening import Store
 
-DESCRIPTION = """Merchants, terminals, proposals, people and the audit, by the rules that the command line has.
+DESCRIPTION = """Merchants, terminals, risk rules, BIN tables, plans, contracts, proposals, people and the audit.
 
-Each request bears a token (`Authorization: Bearer ...`) of a person who has the right that `x-right` names. What is
-refused is answered by a problem document (RFC 9457)."""
+All goes by the rules that the command line has. Each request bears a token (`Authorization: Bearer ...`) of a person
+who has the right that `x-right` names. What is refused is answered by a problem document (RFC 9457)."""
 
 
 def application(office: Office, section: BackofficeSection, imports: Imports) -> Limits:
@@ -40,6 +42,8 @@ def described_api(office: Office, imports: Imports, metrics: Metrics) -> FastAPI
     api.description = DESCRIPTION
     for router in (
         *registry_routes(office, imports),
+        *rulebook_routes(office),
+        *contract_routes(office),
         import_routes(office, imports),
         proposal_routes(office),
         audit_routes(office),

@@ -24,7 +24,7 @@ BUCKETS_MAX = 10_000
 OF_PEOPLE = "/v1/"
 """What the paths begin with that need a token; none of the others reads a body."""
 
-IMPORT_SUFFIX = "/imports"
+IMPORT_SUFFIXES = ("/imports", "/versions")
 IMPORT_RIGHT = "registry.change"
 BODY_SECONDS = 120.0
 """Within this a body must have come."""
@@ -241,7 +241,7 @@ def refuse_pages(request: Request) -> None:
 
 def _may_import(request: Request, actor: Actor) -> bool:
     """Whether a request may be as long as a file."""
-    if request.method != "POST" or not request.scope["path"].endswith(IMPORT_SUFFIX):
+    if request.method != "POST" or not request.scope["path"].endswith(IMPORT_SUFFIXES):
         return False
     try:
         actor.require(IMPORT_RIGHT)

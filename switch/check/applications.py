@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from switch.check.rulebooks import checks
 from switch.config.key_file import open_key_file
 from switch.config.models import Config
 from switch.files.problems import ConfigError, Problem
@@ -63,13 +64,14 @@ def kinds_of(config: Config, compiler: Compiler) -> list[Kind]:
     from switch.applications.looking_after import kinds_of_proposals
     from switch.merchants.proposing import proposal_kinds
     from switch.proposals.people import PERSON_KIND
+    from switch.rulebooks.keeping import enforcing_kind
 
     def opening() -> Rules:
         rules, keys = open_rules(config)
         keys.close()
         return rules
 
-    kinds = [*proposal_kinds(compiler), PERSON_KIND]
+    kinds = [*proposal_kinds(compiler), PERSON_KIND, enforcing_kind(checks(config, compiler.keys))]
     return kinds if config.applications is None else [*kinds, *kinds_of_proposals(opening, compiler)]
 
 

@@ -6,13 +6,14 @@ The daemon and ``authswitch check`` load it the same way, so that a configuratio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from switch.check.key_fit import fits_derivation, fits_mac, fits_pin
 from switch.check.pin_formats import check_pin_formats, pin_field_fault
 from switch.check.registry import RegistryFiles, binding_rule, read_registry_files
+from switch.check.rulebooks import load_config_risk, load_config_routes
 from switch.check.terminal_keys import TOLD_MAX, TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
@@ -30,14 +31,13 @@ from switch.keys.wrapping import check_wrapping
 from switch.tables.registry import Registry
 from switch.tables.registry_files import build_registry
 from switch.tables.risk import Risk
-from switch.tables.risk_files import load_risk
-from switch.tables.route_files import load_routes
 from switch.tables.routes import RouteTable
 
 if TYPE_CHECKING:
+    from switch.rulebooks.rulebooks import InForce
     from switch.store.audit import Head
 
-Loaded = TypeVar("Loaded")
+Read = TypeVar("Read")
 
 MAC_FIELDS = ("64", "128")
 MATCH_FIELDS = {"stan": "11", "rrn": "37"}
@@ -54,6 +54,7 @@ class Parts:
         routes: BIN ranges; targets name links by their place in the configuration.
         risk: limits and blocks; None when there are none.
         registry_head: the change of the store that the registry is of; None where it was read from files.
+        rulebooks: what is in force of routes and risk rules, by kind, where they are of the store.
     """
 
     dialects: Mapping[str, Dialect]
@@ -62,6 +63,7 @@ class Parts:
     routes: RouteTable
     risk: Risk | None
     registry_head: Head | None = None
+    rulebooks: Mapping[str, InForce] = field(default_factory=dict)
 
     @property
     def keys(self) -> KeySource:
@@ -112,9 +114,9 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     problems += _check_kinds(config, dialects)
     problems += _check_attempts(config, dialects)
     problems += _check_exchanges(config, dialects)
-    routes = _attempt(problems, lambda: load_routes(config.routes.file, [link.name for link in config.links]))
+    routes = _attempt(problems, partial(load_config_routes, config, keeps_copy=keeps_copy))
     if routes is not None:
-        problems += _check_routes(config, routes)
+        problems += [*routes.problems, *_check_routes(config, routes.value)]
     keys = _attempt(problems, lambda: open_keys(config))
     registry = risk = files = None
     if keys is not None or config.keys is None:
@@ -132,18 +134,19 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
                 problems += check_pin_formats(config, dialects, terminal_keys.pin_formats)
     if registry is not None:
         problems += _check_registry(config, registry)
-    if registry is not None and config.risk is not None:
-        risk_file, merchants = config.risk.file, registry
-        is_shared = config.worker_count > 1
-        risk = _attempt(problems, lambda: load_risk(risk_file, source, merchants, is_shared=is_shared))
+        risk = _attempt(problems, partial(load_config_risk, config, source, registry, keeps_copy=keeps_copy))
+        problems += () if risk is None else risk.problems
     if errors_among(problems) or routes is None or registry is None:
         if keys is not None:
             keys.close()
         return None, problems
-    return Parts(dialects, keys, registry, routes, risk, None if files is None else files.head), problems
+    rulebooks = {one.in_force.kind: one.in_force for one in (routes, risk) if one is not None and one.in_force}
+    head = None if files is None else files.head
+    rules = None if risk is None else risk.value
+    return Parts(dialects, keys, registry, routes.value, rules, head, rulebooks), problems
 
 
-def _attempt(problems: list[Problem], load: Callable[[], Loaded]) -> Loaded | None:
+def _attempt(problems: list[Problem], load: Callable[[], Read]) -> Read | None:
     """What was loaded; None, and the problems noted, when it cannot be used."""
     try:
         return load()
@@ -284,11 +287,11 @@ def _has_mac(dialect: Dialect) -> bool:
 def _check_routes(config: Config, routes: RouteTable) -> Iterator[Problem]:
     if not routes.range_count:
         reason = "has no BIN range: every payment is refused (15)"
-        yield Problem(str(config.routes.file), "", reason, "warning")
+        yield Problem(config.routes.place, "", reason, "warning")
     used = {target[0] for route in range(routes.route_count) for target in routes.targets(route)}
     for number, link in enumerate(config.links):
         if number not in used:
-            reason = f"no route in {config.routes.file} leads to it"
+            reason = f"no route in {config.routes.place} leads to it"
             yield Problem(str(config.file), f"link[{link.name}]", reason, "warning")
 
 

@@ -56,7 +56,8 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "reports": ("switch.cli.reports:app", "What the authority must be told: `due`, `mark`."),
     "store": ("switch.cli.store:app", "The back office's database: `upgrade`, `show`, `backup`, `restore`."),
     "audit": ("switch.cli.audit:app", "Who changed what in the back office: `list` it, or `verify` that it is whole."),
-    "risk": ("switch.cli.risk:app", "Risk control: `rehearse` rules, `hash` cards for the table of blocked ones."),
+    "risk": ("switch.cli.risk:app", "Risk control: `rehearse` rules, `put` and `propose` them, `hash` cards."),
+    "routes": ("switch.cli.routes:app", "BIN tables in the store: `put`, `list`, `show`, and `propose` one."),
     "trace": ("switch.cli.trace:app", "Tell the life of one transaction, and where the money is now."),
 }
 """Subcommands that are applications of their own: where, and what they do in one line."""

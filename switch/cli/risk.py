@@ -15,6 +15,7 @@ import typer
 
 from switch.base.error_words import words_of
 from switch.check.parts import load_parts
+from switch.check.rulebooks import load_config_risk, risk_texts
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import (
     EXIT_ASKED_WRONGLY,
@@ -28,10 +29,12 @@ from switch.cli.journal_reading import (
 )
 from switch.cli.rehearsal_report import Report
 from switch.cli.report import refuse, status_of
+from switch.cli.rulebooks import add_rulebook_commands
 from switch.config.key_file import open_key_file
 from switch.files.problems import ConfigError, ProblemList, raise_if_any
 from switch.journal.rehearsing import rehearsed
 from switch.keys import KeyFileError
+from switch.rulebooks.rulebooks import RISK
 from switch.tables.risk import PAST_MS, card_hash
 from switch.tables.risk_files import load_risk, read_rules, secret_of
 from switch.tracing.finding import present
@@ -48,7 +51,10 @@ app = command_group()
 
 @app.callback()
 def root() -> None:
-    """Risk control: rules rehearsed on what has happened, and what its files need."""
+    """Risk control: rules rehearsed on what has happened, what their files need, and their versions in the store."""
+
+
+add_rulebook_commands(app, RISK)
 
 
 @app.command("hash")
@@ -92,9 +98,8 @@ def rehearse(
     try:
         parts = load_parts(configured)
         tried = load_risk(rules, parts.keys, parts.registry, clock_offset_ms=-PAST_MS)
-        in_force = None
-        if configured.risk is not None:
-            in_force = load_risk(configured.risk.file, parts.keys, parts.registry, clock_offset_ms=-PAST_MS)
+        loaded = load_config_risk(configured, parts.keys, parts.registry, clock_offset_ms=-PAST_MS)
+        in_force = None if loaded is None else loaded.value
     except (ConfigError, OSError) as error:
         refuse(error) if isinstance(error, ConfigError) else fail(words_of(error, rules))
     with reading(configured, directory, as_json=as_json) as partitions:
@@ -111,14 +116,14 @@ def rehearse(
 
 def _secret(config: Config) -> bytes:
     """The key of the card hash; ends the command in words where there is none."""
-    if config.risk is None or config.keys is None:
-        fail(f"{config.file}: needed [risk] and [keys], whose files say how cards are hashed", EXIT_ASKED_WRONGLY)
-    path = config.risk.file
-    problems = ProblemList(str(path))
     try:
-        rules = read_rules(path)
+        texts = risk_texts(config)
+        if texts is None or config.keys is None:
+            fail(f"{config.file}: needed [risk] and [keys], whose files say how cards are hashed", EXIT_ASKED_WRONGLY)
+        rules = read_rules(texts)
+        problems = ProblemList(texts.place)
         if rules.cards is None:
-            fail(f"{path}: needed a table [cards], whose key hashes cards", EXIT_ASKED_WRONGLY)
+            fail(f"{texts.place}: needed a table [cards], whose key hashes cards", EXIT_ASKED_WRONGLY)
         with open_key_file(config.keys) as keys:
             secret = secret_of(rules, keys.source(), problems)
         raise_if_any(problems)

@@ -13,7 +13,8 @@ import switch.applications.tables
 import switch.backoffice.tables
 import switch.merchants.binding_tables
 import switch.merchants.tables
-import switch.proposals.tables  # noqa: F401 - tables are the store's as soon as their room was imported
+import switch.proposals.tables
+import switch.rulebooks.tables  # noqa: F401 - tables are the store's as soon as their room was imported
 from switch.access.actor import Actor
 from switch.access.people import Identify, changing_as, user_at_work
 from switch.base.system_users import system_user

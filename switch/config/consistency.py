@@ -29,6 +29,7 @@ from switch.config.sections import (
     OriginalsSection,
     RegistrySection,
     RiskSection,
+    RoutesSection,
     StoreSection,
 )
 from switch.machine.numbering import INSTANCES_MAX
@@ -47,6 +48,7 @@ def check_consistency(draft: PartialConfig) -> None:
     _check_keys(draft)
     _check_base_keys(draft)
     _check_registry(draft)
+    _check_rulebooks(draft)
     _check_limits(draft)
     for listener in draft.listeners:
         _check_listener(draft, listener, f"listener[{listener.name}]")
@@ -285,6 +287,16 @@ def _check_registry(draft: PartialConfig) -> None:
         draft.error("registry.store_copy", "needed either merchants and terminals, or store_copy: not both")
     elif draft.knows("store") and draft.get("store", StoreSection) is None:
         draft.error("store", "is required, since registry.store_copy is a copy of it")
+
+
+def _check_rulebooks(draft: PartialConfig) -> None:
+    for name, section in (("routes", draft.get("routes", RoutesSection)), ("risk", draft.get("risk", RiskSection))):
+        if section is None:
+            continue
+        if (section.file is None) == (section.store_copy is None):
+            draft.error(name, "needed either file or store_copy")
+        elif section.store_copy is not None and draft.knows("store") and draft.get("store", StoreSection) is None:
+            draft.error("store", f"is required, since {name}.store_copy is a copy of it")
 
 
 def _check_limits(draft: PartialConfig) -> None:

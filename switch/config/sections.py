@@ -107,13 +107,28 @@ class RegistrySection(Section):
 class RoutesSection(Section):
     """Which card goes to which links."""
 
-    file: FilePath = Field(description="CSV file of BIN ranges and their links.")
+    file: FilePath | None = Field(None, description="CSV file of BIN ranges and their links.")
+    store_copy: FilePath | None = Field(
+        None,
+        description="Instead of a file: a folder of the daemon's own, with a copy of the version that is in force in "
+        "the store. Another version is in force within a second. May be the registry's folder.",
+    )
+
+    @property
+    def place(self) -> str:
+        """Where they are, for problems."""
+        return str(self.file or f"{self.store_copy}: routes")
 
 
 class RiskSection(Section):
     """Limits and blocks."""
 
-    file: FilePath = Field(description="TOML file of limits, blocked cards, BINs and countries.")
+    file: FilePath | None = Field(None, description="TOML file of limits, blocked cards, BINs and countries.")
+    store_copy: FilePath | None = Field(
+        None,
+        description="Instead of a file: a folder of the daemon's own, with a copy of the version that is in force in "
+        "the store. Another version is in force within a second. May be the registry's folder.",
+    )
 
 
 class OriginalsSection(Section):

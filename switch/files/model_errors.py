@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from switch.files.problems import Problem
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], file: Path, prefix: str) -> list[Problem]:
+def problems_of(error: ValidationError, model: type[BaseModel], file: str | Path, prefix: str) -> list[Problem]:
     """Translate pydantic's errors about one table of the file.
 
     Args:

@@ -24,7 +24,6 @@ from switch.journal.numbers import numbers_keeper
 from switch.journal.problems import JournalError
 from switch.journal.replay import ReplayStopped
 from switch.machine.state import State
-from switch.mesh.counts import PeerCounts
 from switch.mesh.mesh import Mesh
 from switch.mesh.peer import Peer
 from switch.path.engine import full_tables, in_flight
@@ -48,10 +47,11 @@ from switch.server.place import Place
 from switch.server.process import begin_collections, process_log, protect_memory, raise_descriptor_limit
 from switch.server.registry import registry_keeper
 from switch.server.risk_histories import count_troubles, wait_for_counts
+from switch.server.rulebooks import rulebook_keeper
+from switch.server.rules_in_force import RulesInForce, share_counts
 from switch.server.saf import SafDesk
 from switch.server.signals import Signals
 from switch.server.terminals import Door, TerminalPort
-from switch.tables.risk import Risk
 
 HOUSEKEEPING_SECONDS = 0.5
 SIGN_OFF_SECONDS = 2.0
@@ -114,7 +114,8 @@ class Daemon:
         )
         self._key_desks = KeyDesks(desks, [link.name for link in config.links])
         self._introduction: Introduction | None = None
-        self._peers = self._meet_others(parts, partitions)
+        self._rules = RulesInForce(self._states, self._place.count_log)
+        self._peers = self._meet_others(partitions)
         self._mates: Mates | None = None
         self._nodes: Nodes | None = None
         self._seeker = (
@@ -134,6 +135,7 @@ class Daemon:
         )
         self._beats = beat_counter(self._stats, str(self._place.number))
         self._gauges = Gauges(self._engine, self._stats, log_writer)
+        self._rules.add_listener(self._gauges.use_risk)
         self._stands_in = any(link.stand_in is not None for link in config.links)
         self._numbers = [
             numbers_keeper(config, state.numbering, self._stats, state.partition) for state in self._states
@@ -145,6 +147,7 @@ class Daemon:
         self._ports: list[TerminalPort] = []
         self._issuers: list[IssuerSide] = []
         self._registry = registry_keeper(config, parts, self._engine, self._place, self._stats)
+        self._rulebooks = rulebook_keeper(config, parts, self._rules, self._place, self._stats)
         self._saf = SafDesk(self._engine, self._stats, lambda: self._started)
         self._identity = Identity.new(config.switch.name, config.file)
         self.front: Front = (
@@ -153,33 +156,19 @@ class Daemon:
             else DeskFront(self._place.number, self, Desks(self._saf, self._key_desks), handover)
         )
 
-    def _meet_others(self, parts: Parts, partitions: int) -> list[Peer]:
+    def _meet_others(self, partitions: int) -> list[Peer]:
         """Make place for the other workers, none of whom is there yet."""
         names = [worker_name(self._config, self._place, other) for other in self._place.others]
         connections = [link.connections for link in self._engine.state.links]
         peers = [Peer(at, name, self._engine.channels, connections) for at, name in enumerate(names)]
         if peers:
-            self._share_counts(peers[len(self._place.mates) :], parts.risk)
+            share_counts(self._place, self._rules, peers[len(self._place.mates) :])
             patience_ms = self._config.limits.partition_wait_ms
             mesh = Mesh(peers, self._place.owners(partitions), patience_ms)
             self._engine.join(mesh)
             journals = {state.partition: state.journal for state in self._states}
             self._introduction = Introduction(self._config, self._place, partitions, journals, mesh.heard)
         return peers
-
-    def _share_counts(self, peers: Sequence[Peer], risk: Risk | None) -> None:
-        """Let workers of other machines know what is counted here, and count what they tell."""
-        log, stand_ins = self._place.count_log, list(self._place.stand_ins)
-        if log is None:
-            return
-        if risk is not None:
-            risk.use_log(log)
-        for number, stand_in in enumerate(stand_ins):
-            if stand_in is not None:
-                stand_in.use_log(log, number)
-        for number, (worker, peer) in enumerate(zip(self._place.far, peers, strict=True)):
-            told = log if self._place.tells_counts(worker) else None
-            peer.share_counts(PeerCounts(number, self._place.counts_heard, stand_ins, risk, told))
 
     # --- what the admin side asks ---------------------------------------------------------------------------------
 
@@ -212,7 +201,8 @@ class Daemon:
             reasons.append(f"no link is up, and none has stand-in: {states}")
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
-        troubles = [*self._registry.troubles, *self._link_keys.troubles, *count_troubles(state.risk)]
+        followed = (*self._registry.troubles, *self._rulebooks.troubles)
+        troubles = [*followed, *self._link_keys.troubles, *count_troubles(state.risk)]
         return Readiness(reasons, lacks, self._is_outdated(), troubles)
 
     def _is_outdated(self) -> bool:
@@ -304,6 +294,7 @@ class Daemon:
         try:
             await self.front.start()
             await self._registry.begin(self._drain_wanted)
+            await self._rulebooks.begin()
             await self._recover(reactor)
             if self._drain_wanted.is_set():
                 return True
@@ -322,6 +313,7 @@ class Daemon:
                     await port.start()
             self._started = True
             self._registry.start()
+            self._rulebooks.start()
             self._announce(issuers)
             await self._drain_wanted.wait()
             return await self._finish(reactor, issuers)
@@ -333,6 +325,7 @@ class Daemon:
             await self._part_from_terminals()
             if housekeeping is not None:
                 housekeeping.cancel()
+            await self._rulebooks.stop()
             await self._registry.stop()
             await nodes.stop()
             await mates.stop()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from switch.base.log import get_logger
 from switch.base.log_writer import LogWriter
-from switch.base.stats import Stats
+from switch.base.stats import Stats, StatsError
 from switch.crypto.device_counters import DeviceCounters
 from switch.machine.link import Link
 from switch.machine.link_connections import LinkConnections
@@ -15,6 +16,8 @@ from switch.mesh.peer import Peer
 from switch.path.engine import Engine
 from switch.server.risk_histories import uncounted
 from switch.tables.risk import Risk
+
+log = get_logger(__name__)
 
 CONNECTION_GAUGES: tuple[tuple[str, str, str, Callable[[LinkConnections], int]], ...] = (
     ("authswitch_link_up", "min", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
@@ -197,6 +200,16 @@ class Gauges:
             for name, text, read in LINK_GAUGES
             for link in links
         ]
+
+    def use_risk(self, risk: Risk) -> None:
+        """Count what other rules refuse from now on; what those before have refused is counted to the last."""
+        for counters in self._of_rules:
+            counters.take()
+        self._of_rules = []
+        try:
+            self._of_rules = rule_counters(self._stats, risk)
+        except StatsError as error:
+            log.error("what the rules of risk control refuse is not counted", reason=str(error))  # noqa: TRY400
 
     def refresh(self) -> None:
         """Set every gauge to what is true now."""

@@ -53,6 +53,7 @@ class Change:
 
     Attributes:
         connection: In which the change sees what it has changed so far.
+        who: Whose it is.
         why: The reason of all of it.
         at: The moment of all of it.
     """
@@ -61,7 +62,8 @@ class Change:
         self.connection = connection
         self.at = at
         self.why = _said("why", why, WHY_CHARACTERS_MAX)
-        self._said = {"at": at, "who": _said("who", who, WHO_CHARACTERS_MAX), "why": self.why}
+        self.who = _said("who", who, WHO_CHARACTERS_MAX)
+        self._said = {"at": at, "who": self.who, "why": self.why}
 
     def insert(self, table: Table, values: Mapping[str, Any]) -> None:
         """Add a row; columns that are not named get their defaults."""

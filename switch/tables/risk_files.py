@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 import time
 import tomllib
@@ -10,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from switch.files.datafile import read_data_file, read_toml
 from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem, ProblemList, raise_if_any
+from switch.files.texts import Texts, texts_of
 from switch.keys import KeySource
 from switch.tables.registry import Registry
 from switch.tables.risk import OWN_RULES, PAST_MS, SECRET_SIZE, Risk
@@ -46,22 +48,22 @@ class _Bin:
 
 
 def load_risk(
-    path: str | Path,
+    source: str | Path | Texts,
     keys: KeySource,
-    registry: Registry,
+    registry: Registry | None,
     previous: Risk | None = None,
     clock_offset_ms: int | None = None,
     *,
     is_shared: bool = False,
 ) -> Risk:
-    """Read a risk file and the tables that it names, relative to it.
+    """Read risk rules and the tables that they name.
 
     Args:
-        path: The TOML file.
+        source: The TOML file, beside which its tables are, or where both are read from.
         keys: Gives the key of the card hash, where the file lists blocked cards.
-        registry: Where terminals and merchants are looked up.
-        previous: Rules that these replace; their counts go on as far as rules keep name and what they count,
-            unless the size of the table of windows or the key of the card hash has changed.
+        registry: Where terminals and merchants are looked up; None where nobody will be asked about.
+        previous: Rules that these are to replace; the counts go on as far as rules keep name and what they count,
+            unless the key of the card hash has changed. Their table of windows stays as large as it is.
         clock_offset_ms: What turns the hot path's clock, which counts from the machine's start, into Unix time, for
             windows that begin at midnight; by default it is found from this machine's clocks.
         is_shared: Processes that are forked later count together.
@@ -69,22 +71,17 @@ def load_risk(
     Raises:
         ConfigError: A file cannot be used; tells every problem, with its key, or line and column.
     """
-    path = Path(path)
-    rules = read_rules(path)
-    problems = ProblemList(str(path))
+    texts = texts_of(source)
+    rules = read_rules(texts)
+    problems = ProblemList(texts.place)
     secret = secret_of(rules, keys, problems)
     raise_if_any(problems)
-    cards = _read_cards(path.parent / rules.cards.table) if rules.cards else []
-    merchants = _read_merchants(path.parent / rules.merchants.table) if rules.merchants else []
+    cards = _read_cards(texts, rules.cards.table) if rules.cards else None
+    merchants = _read_merchants(texts, rules.merchants.table) if rules.merchants else None
     if clock_offset_ms is None:
         clock_offset_ms = int((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000) - PAST_MS
     clock_offset_ms += rules.utc_offset_ms
-    if previous is not None and previous.windows.room == rules.windows_max:
-        windows = previous.windows
-        windows.clock_offset_ms = clock_offset_ms
-    else:
-        windows = WindowTable(rules.windows_max, clock_offset_ms, is_shared)
-    countries_file = path.parent / rules.countries.table if rules.countries else None
+    windows = WindowTable(rules.windows_max, clock_offset_ms, is_shared) if previous is None else previous.windows
     try:
         return Risk.build(
             secret,
@@ -94,33 +91,38 @@ def load_risk(
             blocked_cards=cards,
             blocked_merchants=merchants,
             bins=[_bin(section) for section in rules.bins],
-            countries=read_data_file(countries_file) if countries_file else b"",
+            countries=texts.table(rules.countries.table) if rules.countries else b"",
             blocked_countries=[int(code) for code in rules.countries.blocked] if rules.countries else [],
             registry=registry,
             previous=previous,
-            countries_file=str(countries_file),
+            countries_file=texts.place_of(rules.countries.table) if rules.countries else "",
             bin_digits=rules.bin_digits,
+            clock_offset_ms=clock_offset_ms,
         )
     except ValueError as error:
-        raise ConfigError([Problem(str(path), "bins", str(error))]) from error
+        raise ConfigError([Problem(texts.place, "bins", str(error))]) from error
 
 
-def read_rules(path: Path) -> RiskRules:
-    """The file of rules, without the tables that it names.
+def tables_of(rules: RiskRules) -> list[str]:
+    """The tables that rules name."""
+    return [section.table for section in (rules.countries, rules.merchants, rules.cards) if section is not None]
+
+
+def read_rules(source: str | Path | Texts) -> RiskRules:
+    """The rules themselves, without the tables that they name.
 
     Raises:
         ConfigError: It cannot be used; tells every problem with its key.
     """
+    texts = texts_of(source)
     try:
-        table = read_toml(path)
-    except OSError as error:
-        raise ConfigError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+        table = tomllib.loads(texts.main().removeprefix(codecs.BOM_UTF8).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(str(path), "", f"is not TOML: {error}")]) from error
+        raise ConfigError([Problem(texts.place, "", f"is not TOML: {error}")]) from error
     try:
         return RiskRules.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(problems_of(error, RiskRules, path, "")) from error
+        raise ConfigError(problems_of(error, RiskRules, texts.place, "")) from error
 
 
 def secret_of(rules: RiskRules, keys: KeySource, problems: ProblemList) -> bytes | None:
@@ -135,37 +137,50 @@ def secret_of(rules: RiskRules, keys: KeySource, problems: ProblemList) -> bytes
     return secret
 
 
-def _read_cards(path: Path) -> list[tuple[int, str]]:
-    """Blocked cards: hash and reason."""
+def _read_cards(texts: Texts, name: str) -> dict[int, str]:
+    """Blocked cards: the reason of each hash."""
     # What stands in the wrong column may be a card number, so it is not repeated.
-    rows = _read_blocked(path, "card", r"[0-9a-fA-F]{16}", "the hash of a card has 16 hex digits", CARD_REASONS)
-    return [(int(hashed, 16), reason) for hashed, reason in rows]
+    rows = _read_blocked(
+        texts, name, "card", r"[0-9a-fA-F]{16}", "the hash of a card has 16 hex digits", reasons=CARD_REASONS
+    )
+    return {int(hashed, 16): reason for hashed, reason in rows.items()}
 
 
-def _read_merchants(path: Path) -> list[tuple[str, str]]:
-    """Blocked merchants: identifier and reason."""
+def _read_merchants(texts: Texts, name: str) -> dict[str, str]:
+    """Blocked merchants: the reason of each identifier."""
     needed = "a merchant has 1 to 15 characters of ASCII"
-    return _read_blocked(path, "merchant", r"[!-~]([ -~]{0,13}[!-~])?", needed, MERCHANT_REASONS)
+    return _read_blocked(texts, name, "merchant", r"[!-~]([ -~]{0,13}[!-~])?", needed, reasons=MERCHANT_REASONS)
 
 
-def _read_blocked(path: Path, what: str, pattern: str, needed: str, reasons: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The rows of a table of what is blocked, with the reason of each."""
-    problems = ProblemList(str(path))
-    found = []
+def _read_blocked(
+    texts: Texts, table: str, what: str, pattern: str, needed: str, *, reasons: tuple[str, ...]
+) -> dict[str, str]:
+    """The rows of a table of what is blocked: the reason of each, and of one that stands twice the last."""
+    problems = ProblemList(texts.place_of(table))
+    # No list of rows: the collector would look through all of them again and again, and every thread waits for it.
+    found: dict[str, str] = {}
     columns = f"{what},reason"
-    lines = read_data_file(path).decode("utf-8", "backslashreplace").splitlines()
-    rows = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    if not rows or rows[0][1] != columns:
-        problems.at(rows[0][0] if rows else 1, 1, f"the first row must be {columns}")
+    has_columns = False
     is_right = re.compile(pattern).fullmatch
-    for number, line in rows[1:]:
+    lines = io.StringIO(texts.table(table).decode("utf-8", "backslashreplace"), newline=None)
+    for number, written in enumerate(lines, 1):
+        line = written.strip()
+        if not line or written.startswith("#"):
+            continue
+        if not has_columns:
+            has_columns = True
+            if line != columns:
+                problems.at(number, 1, f"the first row must be {columns}")
+            continue
         name, _, reason = (part.strip() for part in line.partition(","))
         if not is_right(name):
             problems.at(number, 1, f"{what}: {needed}")
         elif reason not in reasons:
             problems.at(number, len(name) + 2, f"reason: known are {', '.join(reasons)}")
         else:
-            found.append((name, reason))
+            found[name] = reason
+    if not has_columns:
+        problems.at(1, 1, f"the first row must be {columns}")
     raise_if_any(problems)
     return found
 

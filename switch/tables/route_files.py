@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
 from switch.dialect.kinds import Kind
-from switch.files.datafile import read_data_file
+from switch.files.texts import Texts, texts_of
 from switch.tables.routes import RouteTable
 
 
-def load_routes(path: str | Path, link_names: Sequence[str]) -> RouteTable:
+def load_routes(source: str | Path | Texts, link_names: Sequence[str]) -> RouteTable:
     """Read a routes file.
 
     Its first row is ``low,high,kinds,currencies,amount_min,amount_max,links``. A range holds every card number that
@@ -18,7 +19,7 @@ def load_routes(path: str | Path, link_names: Sequence[str]) -> RouteTable:
     a prefix. The narrowest range that holds a card is tried first, and rows of one range in the order of the file.
 
     Args:
-        path: The file.
+        source: The file, or what says the same.
         link_names: Names of the links, in the order of the configuration.
 
     Returns:
@@ -27,4 +28,6 @@ def load_routes(path: str | Path, link_names: Sequence[str]) -> RouteTable:
     Raises:
         ConfigError: The file cannot be used; tells every problem, with line and column.
     """
-    return RouteTable.build(read_data_file(path), link_names, [kind.label for kind in Kind], str(path))
+    texts = texts_of(source)
+    data = texts.main().removeprefix(codecs.BOM_UTF8)
+    return RouteTable.build(data, link_names, [kind.label for kind in Kind], texts.place)

@@ -254,8 +254,8 @@ def test_a_clock_that_goes_back_does_not_free_a_limit() -> None:
 
 
 def test_blocked_cards_by_hash() -> None:
-    cards = [(keyed_hash(SECRET, f"40000{number:011d}".encode()), "restricted-card") for number in range(50)]
-    cards.append((keyed_hash(SECRET, b"5100000000000001"), "suspected-fraud"))
+    cards = {keyed_hash(SECRET, f"40000{number:011d}".encode()): "restricted-card" for number in range(50)}
+    cards[keyed_hash(SECRET, b"5100000000000001")] = "suspected-fraud"
     risk = build(blocked_cards=cards)
     for number in range(100):
         expected = Reason.RESTRICTED_CARD if number < 50 else Reason.APPROVED

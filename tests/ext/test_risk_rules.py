@@ -162,14 +162,14 @@ def test_a_refusal_may_have_another_reason() -> None:
 
 
 def test_blocked_merchants(registry: Registry) -> None:
-    many = [(f"X{number}", "suspected-fraud") for number in range(1_000)]
-    risk = build(blocked_merchants=[("M1", "unknown-merchant"), ("M2", "suspected-fraud"), *many], registry=registry)
+    many = {f"X{number}": "suspected-fraud" for number in range(1_000)}
+    risk = build(blocked_merchants={"M1": "unknown-merchant", "M2": "suspected-fraud", **many}, registry=registry)
     codes = [check(risk, merchant=number) for number in range(4)]
     assert codes == [Reason.APPROVED, Reason.UNKNOWN_MERCHANT, Reason.SUSPECTED_FRAUD, Reason.APPROVED]
     check(risk, pan="", merchant=1)
     assert by(risk) == "merchants@1"
     with pytest.raises(ValueError, match="at most 15 characters, not 16"):
-        build(blocked_merchants=[("M" * 16, "suspected-fraud")])
+        build(blocked_merchants={"M" * 16: "suspected-fraud"})
 
 
 # What a rule measures.

@@ -97,7 +97,12 @@ def test_new_rules_go_on_counting(load) -> None:
     assert [buy(first), buy(first)] == [Reason.APPROVED] * 2
     second = load(limit + "3", previous=first)
     assert [buy(second), buy(second)] == [Reason.APPROVED, Reason.COUNT_LIMIT]
-    assert buy(load("windows_max = 10\n" + limit + "3", previous=second)) is Reason.APPROVED
+    third = load("windows_max = 10\nutc_offset = '+08:00'\n" + limit + "4", previous=second)
+    assert third.windows is second.windows, "it stays as large as it was made"
+    offset_ms = second.windows.clock_offset_ms
+    assert [buy(third), buy(third)] == [Reason.APPROVED, Reason.COUNT_LIMIT]
+    assert second.windows.clock_offset_ms == offset_ms, "rules that may still be refused change nothing"
+    assert third.clock_offset_ms == pytest.approx(offset_ms + 8 * 3_600_000, abs=1_000)
 
 
 def test_tables_are_found_beside_the_file(load, tmp_path: Path) -> None:

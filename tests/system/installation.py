@@ -20,6 +20,7 @@ from tests.operators import write_operator, write_token
 
 from .certificates import Authority
 
+IN_STORE = {"store_copy": "in-force"}
 REGISTRY_FILES = {"merchants": "merchants.csv", "terminals": "terminals.csv"}
 MERCHANT = "898000000000001"
 TERMINALS = [f"100000{number:02d}" for number in range(1, 41)]
@@ -105,6 +106,7 @@ class Installation:
         self.store_url = ""
         self.registry = {}
         self.applications = {}
+        self.has_rulebooks_in_store = False
         self.workers = 1
         self.risk = ""
         self.log_level = "debug"
@@ -137,6 +139,11 @@ class Installation:
         settings.setdefault("rules", Rules(amounts=()))
         mac = MacSetting(MAC, self.secrets.keys[f"link/{name}/zak"])
         return kind(profile_of(dialect), IssuerSettings(name=name, **settings), mac)
+
+    @property
+    def has_registry_in_store(self):
+        """Whether merchants and terminals are of the store, too, where there is one."""
+        return bool(self.store_url) and not self.has_rulebooks_in_store
 
     def write(self):
         """Write all files; gives the path of the configuration."""
@@ -171,8 +178,9 @@ class Installation:
             **({"originals": self.originals} if self.originals else {}),
             **({"store": {"url": self.store_url}} if self.store_url else {}),
             **({"applications": self.applications} if self.applications else {}),
-            "registry": {"store_copy": "registry", **self.registry} if self.store_url else REGISTRY_FILES,
-            "routes": {"file": "routes.csv"},
+            "registry": {"store_copy": "registry", **self.registry} if self.has_registry_in_store else REGISTRY_FILES,
+            "routes": IN_STORE if self.has_rulebooks_in_store else {"file": "routes.csv"},
+            **({"risk": IN_STORE} if self.has_rulebooks_in_store else {}),
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),
             **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),
             "listener": self.listeners,

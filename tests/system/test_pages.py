@@ -235,9 +235,10 @@ def test_commands_of_risk(tmp_path):
         '[[limits]]\nname = "day"\nper = "card"\nwindow_seconds = 60\ncount_max = 1\n'
     )
     (tmp_path / "etc" / "journal").mkdir()
+    assert trial.types("authswitch store upgrade /etc/authswitch/switch.toml").returncode == 0
     for command in OF_RISK:
         result = trial.types(command.text, typed="6225000000000014\n")
-        if "rehearse" in command.text:  # tests/system/test_risk.py has a journal to rehearse by
+        if "risk rehearse" in command.text:  # tests/system/test_risk.py has a journal to rehearse by
             assert "no journal is in this folder" in result.stdout
             continue
         assert result.returncode == 0, f"{command}\n{result.stdout}"

@@ -1,0 +1,192 @@
+"""Risk rules and BIN tables from wherever a configuration has them: files, or the store.
+
+Whoever reads a configuration without a store does not load what a database needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from switch.base.error_words import words_of
+from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
+from switch.config.models import Config
+from switch.files.problems import ConfigError, Problem
+from switch.files.texts import FolderTexts, Texts
+from switch.keys import KeySource
+from switch.tables.registry import Registry
+from switch.tables.risk import Risk
+from switch.tables.risk_files import load_risk, read_rules, tables_of
+from switch.tables.route_files import load_routes
+from switch.tables.routes import RouteTable
+from switch.tables.time_windows import WindowTable
+
+if TYPE_CHECKING:
+    from switch.rulebooks.keeping import Check
+    from switch.rulebooks.rulebooks import InForce, Rulebook
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[Read]):
+    """What was read.
+
+    Attributes:
+        value: As the switch uses it.
+        in_force: The rulebook that it is of; None where it was a file.
+        problems: What is doubtful.
+    """
+
+    value: Read
+    in_force: InForce | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def copies_of(config: Config) -> Mapping[str, Path]:
+    """Of what the store has, by kind: the folder of its copy."""
+    sections = {"risk": config.risk, "routes": config.routes}
+    folders = {kind: None if section is None else section.store_copy for kind, section in sections.items()}
+    return {kind: folder for kind, folder in folders.items() if folder is not None}
+
+
+def load_config_routes(config: Config, *, keeps_copy: bool) -> Loaded[RouteTable]:
+    """The BIN table of a configuration.
+
+    Args:
+        config: The configuration.
+        keeps_copy: Whether what the store says is written into the copy: the daemon's own files are its alone.
+
+    Raises:
+        ConfigError: All that is wrong with it.
+    """
+    read = partial(load_routes, link_names=_link_names(config))
+    if config.routes.file is not None:
+        return Loaded(read(config.routes.file))
+    return _of_store(config, "routes", read, keeps_copy=keeps_copy)
+
+
+def load_config_risk(
+    config: Config, keys: KeySource, registry: Registry, *, keeps_copy: bool = False, clock_offset_ms: int | None = None
+) -> Loaded[Risk] | None:
+    """The risk rules of a configuration; None where there are none.
+
+    Args:
+        config: The configuration.
+        keys: Where the key of the card hash is.
+        registry: Of terminals and merchants.
+        keeps_copy: As for routes.
+        clock_offset_ms: As of ``load_risk``.
+
+    Raises:
+        ConfigError: All that is wrong with them.
+    """
+    if config.risk is None:
+        return None
+
+    def read(texts: Texts | Path) -> Risk:
+        return load_risk(texts, keys, registry, None, clock_offset_ms, is_shared=config.worker_count > 1)
+
+    if config.risk.file is not None:
+        return Loaded(read(config.risk.file))
+    loaded = _of_store(config, "risk", read, keeps_copy=keeps_copy)
+    if loaded.in_force is None or loaded.in_force.version:
+        return loaded
+    doubt = Problem(f"{config.risk.store_copy}: risk", "", "no version is in force: nothing is limited", "warning")
+    return replace(loaded, problems=(*loaded.problems, doubt))
+
+
+def risk_texts(config: Config) -> Texts | None:
+    """What the risk rules of a configuration say; None where there are none.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    if config.risk is None:
+        return None
+    if config.risk.file is not None:
+        return FolderTexts(config.risk.file)
+    return _of_store(config, "risk", lambda rulebook: rulebook, keeps_copy=False).value
+
+
+def checks(config: Config, keys: KeySource) -> Mapping[str, Check]:
+    """By kind, what reads a rulebook as a switch of this configuration does."""
+
+    def check_risk(rulebook: Rulebook) -> Risk:
+        # Nothing is counted: a table as large as the rules ask for would only cost memory.
+        return load_risk(rulebook, keys, None, Risk.build(None, WindowTable(1)))
+
+    return {"risk": check_risk, "routes": partial(load_routes, link_names=_link_names(config))}
+
+
+def gathered(kind: str, file: Path) -> Rulebook:
+    """A file, with the tables that it names, as a rulebook.
+
+    Raises:
+        ConfigError: They cannot be read, or rules cannot be used.
+    """
+    from switch.rulebooks.rulebooks import Rulebook, text_of
+
+    texts = FolderTexts(file)
+    names = tables_of(read_rules(texts)) if kind == "risk" else []
+    tables = {name: text_of(texts.place_of(name), texts.table(name)) for name in names}
+    return Rulebook(texts.place, text_of(texts.place, texts.main()), tables)
+
+
+def _link_names(config: Config) -> list[str]:
+    return [link.name for link in config.links]
+
+
+def _of_store(config: Config, kind: str, read: Callable[[Rulebook], Read], *, keeps_copy: bool) -> Loaded[Read]:
+    """What is in force by the copy, or by the store where that has none, or none that can be used.
+
+    A daemon asks the store behind its start for what is newer.
+    """
+    from switch.rulebooks.copying import copied
+
+    kept = copied(copies_of(config)[kind], kind)
+    wrong: ConfigError | None = None
+    if kept is not None:
+        try:
+            return Loaded(read(kept.rulebook), kept)
+        except ConfigError as error:
+            wrong = error
+    try:
+        found = _asked(config, kind)
+        value = read(found.rulebook)
+    except ConfigError as error:
+        raise (wrong or error) from None
+    return Loaded(value, found, _written(copies_of(config)[kind], found) if keeps_copy else ())
+
+
+def _asked(config: Config, kind: str) -> InForce:
+    from switch.rulebooks.keeping import in_force
+    from switch.rulebooks.rulebooks import nothing
+    from switch.store.problems import RefusedError, StoreError
+
+    try:
+        store = open_store(config, answer_seconds=FOLLOWER_ANSWER_SECONDS)
+        try:
+            with store.reading() as connection:
+                return in_force(connection, kind, (0, "")) or nothing(kind)
+        finally:
+            store.close()
+    except StoreError as error:
+        reason = f"there is no copy of its {kind} that can be used, and it cannot be asked: {error}"
+    except RefusedError as error:
+        reason = str(error)
+    raise ConfigError([Problem(str(config.file), "store", reason)])
+
+
+def _written(folder: Path, one: InForce) -> tuple[Problem, ...]:
+    from switch.rulebooks.copying import copy
+
+    try:
+        copy(folder, one)
+    except OSError as error:
+        reason = f"cannot be written, so that no start is possible while the store is away: {words_of(error)}"
+        return (Problem(str(folder), "", reason, "warning"),)
+    return ()

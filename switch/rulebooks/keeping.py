@@ -1,0 +1,189 @@
+"""Rulebooks kept: put as new versions, found, and put in force by two people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from switch.files.problems import ConfigError
+from switch.proposals.deciding import Desk, Kind
+from switch.rulebooks.rulebooks import (
+    BODY_BYTES_MAX,
+    NAME_CHARACTERS_MAX,
+    TABLES_MAX,
+    TITLES,
+    InForce,
+    Rulebook,
+    hash_of,
+)
+from switch.rulebooks.tables import RULEBOOK_BODIES, RULEBOOKS, RULEBOOKS_IN_FORCE
+from switch.store.changing import Change, find_row
+from switch.store.columns import told_row
+from switch.store.problems import NoSuchError, RefusedError
+
+KIND = "rulebook"
+"""Of the proposals to put one in force; their subject is the kind of the rulebook."""
+
+PROBLEMS_TOLD = 20
+
+Check = Callable[[Rulebook], object]
+"""Reads a rulebook as the switch does; ConfigError where it cannot be used."""
+
+
+def put(change: Change, kind: str, rulebook: Rulebook, check: Check) -> tuple[dict[str, Any], bool]:
+    """Keep a rulebook as the next version of its kind; one that is the newest already stays.
+
+    Args:
+        change: The transaction, with the reason.
+        kind: Of ``TITLES``.
+        rulebook: It.
+        check: Sees that the switch would take it.
+
+    Returns:
+        Its row, and whether it is new.
+
+    Raises:
+        ConfigError: All that is wrong with it.
+        RefusedError: It is too large.
+    """
+    body = rulebook.body
+    size = len(body.encode())
+    if size > BODY_BYTES_MAX:
+        raise RefusedError(f"{rulebook.place}: has {size:,} bytes with its tables; at most {BODY_BYTES_MAX:,} are kept")
+    if len(rulebook.tables) > TABLES_MAX or any(len(name) > NAME_CHARACTERS_MAX for name in rulebook.tables):
+        raise RefusedError(
+            f"{rulebook.place}: at most {TABLES_MAX} tables are kept, with names of {NAME_CHARACTERS_MAX} characters"
+        )
+    check(rulebook)
+    newest = versions(change.connection, kind, 1)
+    hashed = hash_of(body)
+    if newest and newest[0]["hash"] == hashed:
+        return newest[0], False
+    version = newest[0]["version"] + 1 if newest else 1
+    row = {
+        "id": f"{kind}@{version}",
+        "kind": kind,
+        "version": version,
+        "hash": hashed,
+        "bytes": size,
+        "put_by": change.who,
+        "put_at": change.at,
+        "why": change.why,
+    }
+    change.insert(RULEBOOKS, row)
+    change.connection.execute(RULEBOOK_BODIES.insert().values(id=row["id"], body=body))
+    return _told(change.connection, row), True
+
+
+def versions(connection: Connection, kind: str, most: int) -> list[dict[str, Any]]:
+    """Versions as programs read them, the newest first: without what they say, and whether they are in force."""
+    query = select(RULEBOOKS).where(RULEBOOKS.c.kind == kind).order_by(RULEBOOKS.c.version.desc()).limit(most)
+    return [_told(connection, dict(row)) for row in connection.execute(query).mappings().all()]
+
+
+def version_of(connection: Connection, kind: str, version: int | None) -> tuple[dict[str, Any], Rulebook]:
+    """One version as programs read it, and what it says; None: the one in force.
+
+    Raises:
+        NoSuchError: There is none.
+        RefusedError: What it says is not what was put there.
+    """
+    if version is None:
+        current = find_row(connection, RULEBOOKS_IN_FORCE, kind)
+        if current is None:
+            raise NoSuchError(f"no version of the {TITLES[kind]} is in force")
+        key = current["rulebook"]
+    else:
+        key = f"{kind}@{version}"
+    row = find_row(connection, RULEBOOKS, key)
+    if row is None:
+        raise NoSuchError(f"there is no version {version} of the {TITLES[kind]}")
+    return _told(connection, row), _rulebook_of(connection, row)
+
+
+def in_force(connection: Connection, kind: str, known: tuple[int, str]) -> InForce | None:
+    """What is in force, where that is another than is known by its turn and hash; None where it is not.
+
+    Raises:
+        RefusedError: It is of an earlier turn, or not what was put there.
+    """
+    joined = RULEBOOKS_IN_FORCE.join(RULEBOOKS, RULEBOOKS.c.id == RULEBOOKS_IN_FORCE.c.rulebook)
+    columns = (RULEBOOKS.c.id, RULEBOOKS.c.version, RULEBOOKS.c.hash, RULEBOOKS_IN_FORCE.c.turn)
+    query = select(*columns).select_from(joined).where(RULEBOOKS_IN_FORCE.c.id == kind)
+    row = connection.execute(query).one_or_none()
+    turn, hashed = (0, "") if row is None else (row.turn, row.hash)
+    if turn < known[0] or (turn == known[0] and turn and hashed != known[1]):
+        raise RefusedError(
+            f"the store says less than was in force (turn {turn}, known is {known[0]}): it is another database, or was "
+            "put back"
+        )
+    if row is None or turn == known[0]:
+        return None
+    _rulebook_of(connection, row._asdict())
+    body = connection.execute(select(RULEBOOK_BODIES.c.body).where(RULEBOOK_BODIES.c.id == row.id)).scalar_one()
+    return InForce(kind, row.version, turn, hashed, body)
+
+
+def enforcing_kind(checks: Mapping[str, Check]) -> Kind:
+    """The proposals to put a rulebook in force: another person approves.
+
+    Args:
+        checks: By kind, see that the switch would take one.
+    """
+
+    def apply(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
+        row, _ = version_of(change.connection, subject, int(wanted["version"]))
+        if row["hash"] != wanted["hash"]:
+            raise RefusedError(f"version {row['version']} of the {TITLES[subject]} is not the one that was proposed")
+        enforce(change, subject, row["version"], checks[subject])
+
+    return Kind(KIND, "registry.change", "registry.approve", apply)
+
+
+def propose(desk: Desk, connection: Connection, kind: str, version: int, lasts: timedelta) -> int:
+    """Propose that a version is put in force; the number of the proposal.
+
+    Raises:
+        RefusedError: It could not be, or another one waits.
+    """
+    row, _ = version_of(connection, kind, version)
+    return desk.propose(KIND, kind, {"version": version, "hash": row["hash"]}, lasts)
+
+
+def enforce(change: Change, kind: str, version: int, check: Check) -> None:
+    """Put a version in force: alone where nobody is registered who could approve it, else what was approved.
+
+    Raises:
+        RefusedError: It is not there, is in force already, or the switch would not take it.
+    """
+    row, rulebook = version_of(change.connection, kind, version)
+    try:
+        check(rulebook)
+    except ConfigError as error:
+        told = [str(problem) for problem in error.problems[:PROBLEMS_TOLD]]
+        raise RefusedError("; ".join(told)) from None
+    key = row["id"]
+    current = find_row(change.connection, RULEBOOKS_IN_FORCE, kind)
+    if current is None:
+        change.insert(RULEBOOKS_IN_FORCE, {"id": kind, "rulebook": key, "turn": 1, "since": change.at})
+        return
+    if current["rulebook"] == key:
+        raise RefusedError(f"{key} is in force already")
+    change.update(RULEBOOKS_IN_FORCE, kind, {"rulebook": key, "turn": current["turn"] + 1, "since": change.at})
+
+
+def _rulebook_of(connection: Connection, row: Mapping[str, Any]) -> Rulebook:
+    query = select(RULEBOOK_BODIES.c.body).where(RULEBOOK_BODIES.c.id == row["id"])
+    body = connection.execute(query).scalar_one_or_none()
+    if body is None or hash_of(body) != row["hash"]:
+        raise RefusedError(f"{row['id']}: what it says is not what was put there")
+    return Rulebook.of_body(row["id"], body)
+
+
+def _told(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+    query = select(func.count()).where(RULEBOOKS_IN_FORCE.c.rulebook == row["id"])
+    return {**told_row(row), "in_force": bool(connection.execute(query).scalar_one())}
