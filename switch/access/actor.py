@@ -22,16 +22,23 @@ class Actor:
         other_names: What the same person is called elsewhere, such as by the system.
         rights: What the person may do; None: all, since nobody has been registered yet.
         token: The id of the token that was shown; empty where none was.
+        behind: What all are called who stand behind that token. It keeps from them what is another person's to decide,
+            and gives nothing: what is theirs is not the person's own.
     """
 
     name: str
     other_names: frozenset[str] = frozenset()
     rights: frozenset[str] | None = None
     token: str = ""
+    behind: frozenset[str] = frozenset()
 
     def has_name(self, name: str) -> bool:
-        """Whether a name is this person's, however it is spelled."""
+        """Whether a name is this person's, however it is spelled: what is so named is the person's own."""
         return plain_name(name) in {plain_name(one) for one in (self.name, *self.other_names)}
+
+    def may_be(self, name: str) -> bool:
+        """Whether somebody of that name may be at work here: this person, or who stands behind the token."""
+        return self.has_name(name) or plain_name(name) in {plain_name(one) for one in self.behind}
 
     def require(self, right: str) -> None:
         """See that the person may do something.

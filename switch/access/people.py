@@ -44,9 +44,9 @@ def person_of(connection: Connection, key: str) -> dict[str, Any]:
     return dict(found)
 
 
-def actor_of(person: Mapping[str, Any], *other_names: str) -> Actor:
+def actor_of(person: Mapping[str, Any]) -> Actor:
     """A person of the store at work; one who has left may do nothing."""
-    names = {one for one in (person["system_user"], *other_names) if one}
+    names = {person["system_user"]} if person["system_user"] else set()
     rights = rights_of(person["roles"].split("|")) if person["state"] == "active" else frozenset[str]()
     return Actor(person["id"], frozenset(names), rights)
 
@@ -129,7 +129,7 @@ def refuse_own(actor: Actor, key: str) -> None:
     Raises:
         NotAllowedError: It is his own.
     """
-    if actor.has_name(key):
+    if actor.may_be(key):
         raise NotAllowedError(f"{key} is you: another administrator changes what you may do")
 
 

@@ -95,7 +95,7 @@ def revoke(change: Change, actor: Actor, key: str) -> bool:
 
 
 def bearer(connection: Connection, text: str, at: datetime) -> Actor:
-    """Who shows a token. He is also who gave it to him, and who stands behind the token by which that was done.
+    """Who shows a token. It may also be who gave it to him, or who stands behind the token by which that was done.
 
     So nobody approves by a token that he made for another, nor by one that he made with that.
 
@@ -108,7 +108,7 @@ def bearer(connection: Connection, text: str, at: datetime) -> Actor:
     if person["state"] != "active":
         raise UnknownTokenError(f"{row['id']} is {person['id']}'s, who has left")
     people = frozenset(name for one in chain_of(connection, row["id"]) for name in people_in(one))
-    return replace(actor_of(person, *people, *system_users_of(connection, people)), token=row["id"])
+    return replace(actor_of(person), token=row["id"], behind=people | system_users_of(connection, people))
 
 
 def note_use(store: Store, key: str, at: datetime) -> None:

@@ -403,7 +403,7 @@ class Clerk:
             behind = names_behind(connection, APPLICATIONS.name, reference, REVIEWED)
             involved += [("reviewed", one) for one in (reviewer, *sorted(behind))]
         for done, name in involved:
-            if self.actor.has_name(name):
+            if self.actor.may_be(name):
                 raise RefusedError(f"you have {done} application {reference} yourself: another person decides")
 
     def _answer_doubts(self, reference: str, found: str) -> None:

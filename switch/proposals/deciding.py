@@ -191,10 +191,10 @@ class Desk:
         proposal = self._open(number)
         kind = self._kind(proposal["kind"])
         self._actor.require(kind.right_to_approve)
-        if self._actor.has_name(proposal["proposed_by"]):
+        if self._actor.may_be(proposal["proposed_by"]):
             raise NotAllowedError(f"proposal {number} is your own: another person decides")
         for name in sorted(names_behind(self._change.connection, PROPOSALS.name, number, PROPOSED)):
-            if self._actor.has_name(name):
+            if self._actor.may_be(name):
                 raise NotAllowedError(f"{name} stands behind proposal {number} and behind you: another person decides")
         return proposal, kind
 

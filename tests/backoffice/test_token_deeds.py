@@ -131,3 +131,29 @@ def test_tokens_are_not_issued_by_one_another_without_end(two):
         actor = shown(two, issued(two, actor, "al"))
     with pytest.raises(RefusedError, match=f"{CHAIN_MAX} tokens were issued by one another"):
         issued(two, actor, "al")
+
+
+def test_who_was_given_a_token_gets_nothing_of_who_gave_it(store):
+    with changing(store, "chen", "x", AT) as change:
+        add_first(change, "mei", "Mei", "meil")
+        add_or_change(change, "vi", {"name": "vi", "roles": "viewer", "system_user": "vil"})
+    mei = at_work(store, "meil")
+    mine = issued(store, mei, "mei")
+    for vi in (shown(store, issued(store, mei, "vi")), shown(store, issued(store, shown(store, mine), "vi"))):
+        with pytest.raises(NotAllowedError, match=r"people\.change is needed"):
+            issued(store, vi, "mei")
+        with (
+            pytest.raises(NotAllowedError, match=r"people\.change is needed"),
+            changing(store, "vi", "x", AT) as change,
+        ):
+            revoke(change, vi, id_of(mine))
+        assert shown(store, issued(store, vi, "vi")).rights == vi.rights
+    assert shown(store, mine).name == "mei"
+
+
+def test_who_was_given_a_token_withdraws_nothing_of_who_gave_it(two):
+    mei = at_work(two, "meil")
+    number = proposed(two, mei)
+    als = shown(two, issued(two, mei, "al"))
+    with pytest.raises(NotAllowedError, match="who alone can withdraw it"), changing(two, "al", "x", AT) as change:
+        Desk(change, als, [PERSON_KIND]).withdraw(number)
