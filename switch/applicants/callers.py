@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from threading import Lock
 
 from starlette.requests import Request
 
-NETWORK_BITS = 64
-"""Of an IPv6 address: so much of it is one household's or company's."""
+from switch.backoffice.limits import Share
+
+NETWORKS = ((64, 1), (56, 2), (48, 4))
+"""Bits of an IPv6 address that are one network's, and how many times what is one network's it has.
+
+Providers give one household or company all of a /64, a /56 or a /48.
+"""
 
 CALLERS_MAX = 10_000
 LOCAL = "this machine"
@@ -27,12 +33,12 @@ class Caller:
 
     Attributes:
         address: As it is.
-        network: By which it is limited.
+        shares: By which it is limited: of its own network first, then of wider ones.
         is_local: Whether it comes from this machine, and through no proxy.
     """
 
     address: str
-    network: str
+    shares: tuple[Share, ...]
     is_local: bool = False
 
 
@@ -43,21 +49,26 @@ def caller_of(request: Request, *, behind_proxy: bool) -> Caller:
     if behind_proxy and said:
         return _caller(said[-1].rpartition(",")[2].strip())
     if peer in (None, ""):  # a Unix socket
-        return Caller(LOCAL, LOCAL, is_local=not said)
+        return _alone(LOCAL, is_local=not said)
     found = _caller(str(peer))
-    return Caller(found.address, found.network, _is_loopback(found.address) and not said)
+    return Caller(found.address, found.shares, _is_loopback(found.address) and not said)
 
 
 def _caller(text: str) -> Caller:
     try:
         address = ip_address(text)
     except ValueError:
-        return Caller(UNKNOWN, UNKNOWN)
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return Caller(str(address.ipv4_mapped), str(address.ipv4_mapped))
-        return Caller(str(address), str(ip_network((address.packed, NETWORK_BITS), strict=False)))
-    return Caller(str(address), str(address))
+        return _alone(UNKNOWN)
+    if not isinstance(address, IPv6Address):
+        return _alone(str(address))
+    if address.ipv4_mapped is not None:
+        return _alone(str(address.ipv4_mapped))
+    networks = ((str(ip_network((address.packed, bits), strict=False)), times) for bits, times in NETWORKS)
+    return Caller(str(address), tuple(Share(*one) for one in networks))
+
+
+def _alone(address: str, *, is_local: bool = False) -> Caller:
+    return Caller(address, (Share(address),), is_local)
 
 
 def _is_loopback(text: str) -> bool:
@@ -65,10 +76,10 @@ def _is_loopback(text: str) -> bool:
 
 
 class Counts:
-    """How often each has done something of late.
+    """How often each has done something of late. Nothing is kept of who has done nothing.
 
     Args:
-        most: So often within the time.
+        most: So often within the time, for a share of one.
         seconds: The time.
         clock: Monotonic seconds.
     """
@@ -80,42 +91,50 @@ class Counts:
         self._at: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = Lock()
 
-    def is_full(self, who: str) -> bool:
-        """Whether it was so often."""
+    def is_full(self, shares: tuple[Share, ...]) -> bool:
+        """Whether it was so often, by any of them."""
         with self._lock:
-            return len(self._of(who)) >= self._most
+            return self._is_full(shares)
 
-    def takes(self, who: str) -> bool:
-        """Count one more; False where it was so often already."""
+    def takes(self, shares: tuple[Share, ...]) -> bool:
+        """Count one more in all of them; False, and none counted, where it was so often already."""
         with self._lock:
-            times = self._of(who)
-            if len(times) >= self._most:
+            if self._is_full(shares):
                 return False
-            times.append(self._clock())
+            for one in shares:
+                self._at.setdefault(one.name, deque()).append(self._clock())
+                self._at.move_to_end(one.name)
+            while len(self._at) > CALLERS_MAX:
+                self._at.popitem(last=False)
             return True
 
-    def gives_back(self, who: str) -> None:
+    def gives_back(self, shares: tuple[Share, ...]) -> None:
         """Count one less: nothing came of it."""
         with self._lock:
-            times = self._of(who)
-            if times:
-                times.pop()
+            for one in shares:
+                if self._count(one.name):
+                    self._at[one.name].pop()
+                    self._count(one.name)
 
-    def _of(self, who: str) -> deque[float]:
-        times = self._at.setdefault(who, deque())
-        self._at.move_to_end(who)
+    def _is_full(self, shares: tuple[Share, ...]) -> bool:
+        return any(self._count(one.name) >= self._most * one.times for one in shares)
+
+    def _count(self, name: str) -> int:
+        """How often it was within the time; what is over is forgotten."""
+        times = self._at.get(name)
         while times and self._clock() - times[0] >= self._seconds:
             times.popleft()
-        if len(self._at) > CALLERS_MAX:
-            self._at.popitem(last=False)
-        return times
+        if not times:
+            self._at.pop(name, None)
+            return 0
+        return len(times)
 
 
 class AtOnce:
     """How many requests of each are under way.
 
     Args:
-        most: So many.
+        most: So many, for a share of one.
     """
 
     def __init__(self, most: int) -> None:
@@ -123,15 +142,46 @@ class AtOnce:
         self._count: dict[str, int] = {}
 
     @contextmanager
-    def one(self, who: str) -> Iterator[bool]:
-        """One more, as long as the block lasts; whether there is room for it."""
-        if self._count.get(who, 0) >= self._most:
+    def one(self, shares: tuple[Share, ...]) -> Iterator[bool]:
+        """One more in all of them, as long as the block lasts; whether there is room for it."""
+        if any(self._count.get(one.name, 0) >= self._most * one.times for one in shares):
             yield False
             return
-        self._count[who] = self._count.get(who, 0) + 1
+        for one in shares:
+            self._count[one.name] = self._count.get(one.name, 0) + 1
         try:
             yield True
         finally:
-            self._count[who] -= 1
-            if not self._count[who]:
-                del self._count[who]
+            for one in shares:
+                self._count[one.name] -= 1
+                if not self._count[one.name]:
+                    del self._count[one.name]
+
+
+class Awaited:
+    """Bodies that have not come yet. Where there are too many, the one that is awaited for longest is given up.
+
+    Args:
+        most: So many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._until: deque[asyncio.Timeout] = deque()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """One more, as long as the block lasts.
+
+        Raises:
+            TimeoutError: It was given up.
+        """
+        async with asyncio.timeout(None) as until:
+            self._until.append(until)
+            if len(self._until) > self._most:
+                self._until.popleft().reschedule(asyncio.get_running_loop().time())
+            try:
+                yield
+            finally:
+                if until in self._until:
+                    self._until.remove(until)

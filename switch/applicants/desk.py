@@ -76,12 +76,12 @@ class Desk:
             RefusedError: The plan is not on offer, or there are too many of this address, or of all, today.
             StoreError: It cannot be kept.
         """
-        if not self._drafts.takes(caller.network):
+        if not self._drafts.takes(caller.shares):
             raise TooManyError("too many applications were begun from your address today: try again tomorrow")
         try:
             return self.applicants.begin(form)
         except BaseException:
-            self._drafts.gives_back(caller.network)
+            self._drafts.gives_back(caller.shares)
             raise
 
     def view(self, reference: str) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from switch.applicants.callers import AtOnce, Caller, caller_of
+from switch.applicants.callers import AtOnce, Awaited, Caller, caller_of
 from switch.applicants.proving import Prover, shown_proof
 from switch.applicants.sessions import Session, new_token
 from switch.applicants.site import Site
@@ -34,6 +35,9 @@ STRANGERS_BODY_SECONDS: Final = 15.0
 BODY_SECONDS: Final = 120.0
 SHARE: Final = 10
 """One address has at most this part of all requests that may be under way at once."""
+
+BODIES_SHARE: Final = 3
+"""Of these at most this part awaits bodies of strangers, and as many those of applicants; the rest is for others."""
 
 PAGE_POLICY: Final = (
     b"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -67,6 +71,8 @@ class Gate(Door):
         self._site = site
         self._rates = Rates(section.requests_per_second)
         self._at_once = AtOnce(max(1, section.connections_max // SHARE))
+        bodies_max = max(1, section.connections_max // BODIES_SHARE)
+        self._strangers, self._applicants = Awaited(bodies_max), Awaited(bodies_max)
         self.headers = (*PAGE_HEADERS, OVER_TLS) if site.cookies.is_over_tls else PAGE_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +81,7 @@ class Gate(Door):
             await super().__call__(scope, receive, send)
             return
         caller = caller_of(Request(scope), behind_proxy=self._section.behind_proxy)
-        with self._at_once.one(caller.network) as has_room:
+        with self._at_once.one(caller.shares) as has_room:
             scope.setdefault("state", {}).update(caller=caller, has_room=has_room, reference="", token="")
             await super().__call__(scope, receive, send)
 
@@ -84,7 +90,7 @@ class Gate(Door):
         caller, path = request.state.caller, request.scope["path"]
         if not request.state.has_room:
             raise ProblemError(429, "too many requests at once", headers={"Retry-After": "1"})
-        refuse_many(self._rates, caller.network)
+        refuse_many(self._rates, *caller.shares)
         if path in OF_MACHINES and not caller.is_local:
             raise ProblemError(404, "there is no such path")
         if is_of_programs(path):
@@ -93,13 +99,15 @@ class Gate(Door):
         else:
             is_known = await self._admit_browser(request, path)
         if not is_known:
-            return await body_of(request, self._section.body_bytes_max, STRANGERS_BODY_SECONDS)
+            return await _awaited(
+                self._strangers, body_of(request, self._section.body_bytes_max, STRANGERS_BODY_SECONDS)
+            )
         request.state.person = applicant(request.state.reference).name
         is_paper = request.method == "POST" and path.endswith(DOCUMENTS_SUFFIX)
         most = (
             self._site.desk.rules.policy.documents.bytes_max + FORM_BYTES if is_paper else self._section.body_bytes_max
         )
-        return await body_of(request, most, BODY_SECONDS)
+        return await _awaited(self._applicants, body_of(request, most, BODY_SECONDS))
 
     def refusal(self, request: Request, problem: ProblemError) -> Response:
         """The answer to who is not let in: a page, to a browser."""
@@ -144,6 +152,19 @@ def is_of_programs(path: str) -> bool:
 def is_within(path: str, beginning: str) -> bool:
     """Whether a path is another one, or below it."""
     return path == beginning or path.startswith(f"{beginning}/")
+
+
+async def _awaited(bodies: Awaited, body: Coroutine[Any, Any, bytes]) -> bytes:
+    """A body, unless others that began later need its room.
+
+    Raises:
+        ProblemError: It is too long, or has not come in time.
+    """
+    try:
+        async with bodies.one():
+            return await body
+    except TimeoutError:
+        raise ProblemError(408, "others are waiting: send the whole body at once") from None
 
 
 def _both(api: ASGIApp, pages: ASGIApp) -> ASGIApp:

@@ -47,12 +47,12 @@ class Prover:
         """
         loop = asyncio.get_running_loop()
         answered_at = loop.time() + ANSWER_SECONDS
-        if self._wrong.is_full(caller.network):
+        if self._wrong.is_full(caller.shares):
             headers = {"Retry-After": f"{WRONG_SECONDS:.0f}"}
             raise ProblemError(429, "too many wrong secrets: wait a quarter of an hour", headers=headers)
         if await run_in_threadpool(self._is_applicant, reference, secret):
             return reference
-        self._wrong.takes(caller.network)
+        self._wrong.takes(caller.shares)
         if not self._failed.is_too_many():
             log.warning("an applicant's secret is wrong", address=caller.address)
         await asyncio.sleep(answered_at - loop.time())

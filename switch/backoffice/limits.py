@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.concurrency import run_in_threadpool
@@ -57,11 +58,23 @@ class Metrics:
         self.seconds = Histogram(f"{beginning}_seconds", "How long they took.", ["route"], registry=self.registry)
 
 
+class Share(NamedTuple):
+    """Somebody who has so much and no more: a token that is in force, or an address or network.
+
+    Attributes:
+        name: Which one.
+        times: How many times as much as others.
+    """
+
+    name: str
+    times: int = 1
+
+
 class Rates:
-    """How many requests each has left: a token that is in force, or an address; all others share one.
+    """How many requests each has left; all who have no share of their own share one.
 
     Args:
-        per_second: So many in the long run; ten times as many at once.
+        per_second: So many in the long run, for a share of one; ten times as many at once.
         clock: Monotonic seconds.
     """
 
@@ -70,17 +83,24 @@ class Rates:
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def takes(self, who: str) -> bool:
-        """Whether one more may be asked."""
+    def takes(self, *shares: Share) -> bool:
+        """Whether one more may be asked by all of these; it is taken from all of them, or from none."""
         now = self._clock()
-        most = 10.0 * self._per_second
-        left, then = self._left.pop(who, (most, now))
-        left = min(most, left + (now - then) * self._per_second)
-        is_taken = left >= 1
-        self._left[who] = (left - is_taken, now)
-        if len(self._left) > BUCKETS_MAX:
+        left = {one.name: self._left_of(one, now) for one in shares}
+        if min(left.values()) < 1:
+            return False
+        for name, count in left.items():
+            self._left[name] = (count - 1, now)
+            self._left.move_to_end(name)
+        while len(self._left) > BUCKETS_MAX:
             self._left.popitem(last=False)
-        return is_taken
+        return True
+
+    def _left_of(self, share: Share, now: float) -> float:
+        per_second = self._per_second * share.times
+        most = 10.0 * per_second
+        left, then = self._left.get(share.name, (most, now))
+        return min(most, left + (now - then) * per_second)
 
 
 class Door:
@@ -198,16 +218,16 @@ class Limits(Door):
 
     def _count(self, who: str) -> None:
         """Refuse who asks too much."""
-        refuse_many(self._rates, who)
+        refuse_many(self._rates, Share(who))
 
 
-def refuse_many(rates: Rates, who: str) -> None:
+def refuse_many(rates: Rates, *shares: Share) -> None:
     """Refuse who asks too much.
 
     Raises:
         ProblemError: So it is.
     """
-    if not rates.takes(who):
+    if not rates.takes(*shares):
         raise ProblemError(429, "too many requests", headers={"Retry-After": "1"})
 
 

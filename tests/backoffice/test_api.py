@@ -15,7 +15,7 @@ from switch.access.actor import Actor
 from switch.access.roles import RIGHTS
 from switch.applications.looking_after import kinds_of_proposals, propose_place
 from switch.backoffice.description import openapi_document
-from switch.backoffice.limits import Rates
+from switch.backoffice.limits import Rates, Share
 from switch.check.row_compiler import opened_compiler
 from switch.config import ConfigError, load_config
 from switch.merchants.binding_desk import Verification
@@ -270,10 +270,18 @@ def test_too_much_is_refused(api):
 def test_rates_are_of_each_alone():
     now = [0.0]
     rates = Rates(1, lambda: now[0])
-    assert [rates.takes("a") for _ in range(11)] == [True] * 10 + [False]
-    assert rates.takes("b")
+    assert [rates.takes(Share("a")) for _ in range(11)] == [True] * 10 + [False]
+    assert rates.takes(Share("b"))
     now[0] = 1.0
-    assert [rates.takes("a") for _ in range(2)] == [True, False]
+    assert [rates.takes(Share("a")) for _ in range(2)] == [True, False]
+
+
+def test_rates_of_a_part_and_its_whole_are_taken_from_both_or_from_none():
+    rates = Rates(1, lambda: 0.0)
+    part, other, whole = Share("part"), Share("other"), Share("whole", 2)
+    assert [rates.takes(part, whole) for _ in range(20)] == [True] * 10 + [False] * 10
+    assert [rates.takes(other, whole) for _ in range(11)] == [True] * 10 + [False]
+    assert [rates.takes(Share("third"), whole), rates.takes(Share("third"))] == [False, True]
 
 
 def test_over_a_unix_socket_with_a_rate(tmp_path):

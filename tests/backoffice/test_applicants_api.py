@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import ssl
 import stat
@@ -15,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.applicants.api import FORM_EXAMPLE
-from switch.applicants.callers import Counts, caller_of
+from switch.applicants.callers import CALLERS_MAX, Counts, caller_of
 from switch.applicants.description import openapi_document
 from switch.applicants.proving import ANSWER_SECONDS
 from switch.applicants.sessions import IDLE_SECONDS, LAST_SECONDS, Sessions
+from switch.backoffice.limits import Share
 from switch.config import ConfigError, load_config
 from switch.store.audit import AUDIT, newest_entries
 
@@ -209,6 +211,16 @@ def test_an_address_begins_so_many_a_day_and_others_go_on(site):
     begun(site, "2001:db8:1:3::1")
 
 
+def test_a_customer_of_many_networks_begins_so_many_a_day_and_others_go_on(site):
+    def statuses(networks):
+        asked = [f"2001:db8:20:{one:x}::1" for one in networks for _ in range(3)]
+        return [site.asks("POST", "/v1/applications", address=one, json=FORM_EXAMPLE).status_code for one in asked]
+
+    assert statuses([0x10, 0x11, 0x12]) == [201] * 6 + [429] * 3, "a /56 has twice what a /64 has"
+    assert statuses([0x110, 0x111, 0x210]) == [201] * 6 + [429] * 3, "a /48 has four times that"
+    begun(site, "2001:db8:21:10::1")
+
+
 def test_an_address_asks_so_much_and_others_go_on(site, address):
     with site.client(headers={"X-Forwarded-For": address}) as client:
         answers = [client.get("/v1/plans") for _ in range(400)]
@@ -243,6 +255,36 @@ def test_who_keeps_many_requests_open_keeps_nobody_else_out(site, address):
         refused = [one for one in held[5:] if one.recv(4096).startswith(b"HTTP/1.1 429")]
         assert len(refused) == 15
         assert site.asks("GET", "/v1/plans", address=next(ADDRESSES)).status_code == 200
+    finally:
+        for one in held:
+            one.close()
+
+
+def told(held, count):
+    """The statuses that so many of these connections are told, as soon as they are."""
+    statuses = []
+    with selectors.DefaultSelector() as waiting:
+        for one in held:
+            waiting.register(one, selectors.EVENT_READ)
+        while len(statuses) < count and (ready := waiting.select(5)):
+            for key, _ in ready:
+                statuses.append(key.fileobj.recv(4096)[9:12])
+                waiting.unregister(key.fileobj)
+    return statuses
+
+
+@pytest.mark.parametrize(
+    ("addresses_of", "status", "count"), [("2001:db8:9:{:x}::1", b"429", 39), ("198.51.100.{}", b"408", 33)]
+)
+def test_slow_bodies_from_many_addresses_keep_nobody_else_out(site, addresses_of, status, count):
+    held = [socket.create_connection(("127.0.0.1", site.port), 20) for _ in range(49)]
+    try:
+        for number, one in enumerate(held):
+            head = f"Host: x\r\nX-Forwarded-For: {addresses_of.format(number % 10 + 1)}\r\nContent-Length: 9\r\n\r\n"
+            one.sendall(f"POST /v1/applications HTTP/1.1\r\n{head}".encode())
+        assert told(held, count) == [status] * count
+        assert site.asks("GET", "/v1/plans", address=next(ADDRESSES)).status_code == 200
+        begun(site, next(ADDRESSES))
     finally:
         for one in held:
             one.close()
@@ -429,7 +471,7 @@ class Request:
 
 
 @pytest.mark.parametrize(
-    ("peer", "said", "behind_proxy", "address", "network", "is_local"),
+    ("peer", "said", "behind_proxy", "address", "networks", "is_local"),
     [
         ("127.0.0.1", (), False, "127.0.0.1", "127.0.0.1", True),
         ("127.0.0.1", ("192.0.2.9",), False, "127.0.0.1", "127.0.0.1", False),
@@ -438,24 +480,39 @@ class Request:
         ("127.0.0.1", ("192.0.2.9", "192.0.2.8"), True, "192.0.2.8", "192.0.2.8", False),
         ("127.0.0.1", ("somebody",), True, "unknown", "unknown", False),
         ("127.0.0.1", ("::ffff:192.0.2.7",), True, "192.0.2.7", "192.0.2.7", False),
-        ("127.0.0.1", ("2001:db8::7",), True, "2001:db8::7", "2001:db8::/64", False),
+        ("127.0.0.1", ("2001:db8::7",), True, "2001:db8::7", "2001:db8::/64,2001:db8::/56,2001:db8::/48", False),
         (None, (), True, "this machine", "this machine", True),
         (None, ("127.0.0.1",), False, "this machine", "this machine", False),
     ],
 )
-def test_where_a_request_comes_from(peer, said, behind_proxy, address, network, is_local):
+def test_where_a_request_comes_from(peer, said, behind_proxy, address, networks, is_local):
     found = caller_of(Request(peer, *said), behind_proxy=behind_proxy)
-    assert (found.address, found.network, found.is_local) == (address, network, is_local)
+    named = [one.name for one in found.shares]
+    assert (found.address, named, found.is_local) == (address, networks.split(","), is_local)
 
 
 def test_what_was_done_of_late_is_counted_and_forgotten():
     now = [0.0]
-    counts = Counts(2, 60, lambda: now[0])
-    assert [counts.takes("a") for _ in range(3)] == [True, True, False]
-    counts.gives_back("a")
-    assert (counts.is_full("a"), counts.takes("a"), counts.is_full("b")) == (False, True, False)
+    counts, one, other = Counts(2, 60, lambda: now[0]), (Share("a"),), (Share("b"),)
+    assert [counts.takes(one) for _ in range(3)] == [True, True, False]
+    counts.gives_back(one)
+    assert (counts.is_full(one), counts.takes(one), counts.is_full(other)) == (False, True, False)
     now[0] = 60.0
-    assert not counts.is_full("a")
+    assert not counts.is_full(one)
+
+
+def test_no_customer_makes_what_is_counted_of_others_forgotten():
+    counts, wide = Counts(1, 60, lambda: 0.0), Share("a /48", 4)
+    assert counts.takes((Share("somebody"),))
+    others = [(Share(f"a /64 of it: {number}"), wide) for number in range(2 * CALLERS_MAX)]
+    assert [counts.takes(one) for one in others].count(True) == 4
+    for number in range(2 * CALLERS_MAX):
+        one = (Share(f"nothing came of it: {number}"),)
+        assert counts.takes(one)
+        counts.gives_back(one)
+        assert not counts.is_full(one)
+    assert counts.is_full((Share("somebody"),))
+    assert counts.is_full(others[-1])
 
 
 def test_sessions_end_in_time_and_tokens_of_forms_fit_one_alone():
