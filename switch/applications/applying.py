@@ -375,7 +375,7 @@ class Clerk:
         after = self.require_step(name, row)
         if name not in GIVING_UP:
             self._refuse_overdue(row)
-        elif row["state"] in EDITABLE and row["entered_by"].startswith(APPLICANT):
+        elif row["entered_by"].startswith(APPLICANT):
             forget_contents(self.change, reference)
         self.change.update(APPLICATIONS, reference, {"state": after, "deadline": self._deadline(after), **also})
 

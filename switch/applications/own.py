@@ -25,7 +25,7 @@ from switch.applications.applying import (
     secret_hash,
 )
 from switch.applications.forms import Form, form_of, parse_form
-from switch.applications.states import ENTERING
+from switch.applications.states import ENTERING, UNDECIDED
 from switch.applications.tables import APPLICATIONS, DOCUMENTS
 from switch.store.audit import AUDIT
 from switch.store.changing import Change, changing
@@ -49,7 +49,7 @@ class Space:
         drafts_per_day: Applications that are begun, by all of them together.
         changes_per_day: Of one application.
         papers_bytes_max: Of one application.
-        drafts_bytes_max: Papers of all that are not handed in, together.
+        drafts_bytes_max: Papers of all that nobody has decided, together.
     """
 
     drafts_per_day: int
@@ -228,7 +228,7 @@ class Applicants:
                 f"the papers have {mine:,} bytes so far, and at most {most:,} are taken of them together"
             )
         column = APPLICATIONS.c
-        drafts = (column.state.in_(EDITABLE), column.entered_by.startswith(APPLICANT))
-        of_drafts = total.join_from(DOCUMENTS, APPLICATIONS).where(*drafts)
-        if int(connection.execute(of_drafts).scalar_one()) + added > self.space.drafts_bytes_max:
+        undecided = (column.state.in_(UNDECIDED), column.entered_by.startswith(APPLICANT))
+        of_all = total.join_from(DOCUMENTS, APPLICATIONS).where(*undecided)
+        if int(connection.execute(of_all).scalar_one()) + added > self.space.drafts_bytes_max:
             raise TooManyError("there is no room for papers at present: try again later")

@@ -208,7 +208,7 @@ class ApplicantsSection(HttpSection):
     changes_per_day: int = count(60, "Changes of one application by its applicant in a day.", least=10, most=10_000)
     papers_bytes_max: int = count(20 << 20, "Papers of one application.", least=1_024, most=1 << 30)
     drafts_bytes_max: int = count(
-        2 << 30, "Papers of all applications together that are not handed in.", least=1_024, most=1 << 40
+        2 << 30, "Papers of all applications of applicants together that nobody has decided.", least=1_024, most=1 << 40
     )
 
 

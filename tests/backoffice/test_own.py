@@ -229,6 +229,44 @@ def test_there_is_room_for_so_many_papers_and_changes(store, text):
     office.amend(two, {"place": "Harbour Road 99"})
 
 
+def test_there_is_room_for_so_many_papers_that_nobody_has_decided(store, text):
+    office = applicants(store, drafts_bytes_max=sum(map(len, PAPERS.values())))
+    one, _ = begun(office)
+    two, _ = office.begin(PERSON)
+
+    def is_room():
+        try:
+            office.add_paper(two, "licence", PDF)
+        except TooManyError:
+            return False
+        return True
+
+    office.submit(one)
+    assert (seen(store, one)["state"], is_room()) == ("in_review", False)
+    does(store, "rita", "review", one, "low", at=now())
+    assert not is_room()
+    does(store, "ann", "approve", one, at=now())
+    assert is_room()
+
+
+@pytest.mark.parametrize("ends", ["withdrawn", "expired"])
+def test_what_was_handed_in_and_is_given_up_ends_with_its_papers(store, text, ends):
+    office = applicants(store)
+    one, _ = begun(office)
+    kept, _ = enter(store)
+    for reference in (one, kept):
+        does(store, "jo", "submit", reference, at=now())
+    if ends == "withdrawn":
+        office.withdraw(one)
+        does(store, "jo", "withdraw", kept, at=now())
+    else:
+        assert does(store, "jo", "expire_overdue", at=now() + timedelta(days=100)) == sorted([one, kept])
+    assert seen(store, one)["state"] == ends
+    with store.reading() as connection:
+        left = connection.execute(select(DOCUMENT_CONTENTS.c.document)).scalars().all()
+    assert {document.partition("-")[0] for document in left} == {kept}, "the staff's own stay"
+
+
 def test_drafts_of_applicants_end_with_their_papers(store, text):
     office = applicants(store)
     reference, _ = begun(office)
