@@ -16,6 +16,9 @@ from starlette.responses import Response
 IDLE_SECONDS = 1_800.0
 LAST_SECONDS = 43_200.0
 SESSIONS_MAX = 10_000
+OF_ONE_MAX = 5
+"""Sessions of one application; who begins one more ends his own that began first."""
+
 TOKEN_BYTES = 32
 COOKIE = "applicant"
 
@@ -54,6 +57,9 @@ class Sessions:
         """Begin a session; its token."""
         token, now = new_token(), self._clock()
         with self._lock:
+            mine = [name for name, one in self._all.items() if one.reference == reference]
+            if len(mine) >= OF_ONE_MAX:
+                del self._all[mine[0]]
             self._all[self._name(token)] = Session(reference, secret_hash, now, now)
             if len(self._all) > SESSIONS_MAX:
                 self._all.popitem(last=False)

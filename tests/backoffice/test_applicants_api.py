@@ -19,7 +19,7 @@ from switch.applicants.api import FORM_EXAMPLE
 from switch.applicants.callers import CALLERS_MAX, Counts, caller_of
 from switch.applicants.description import openapi_document
 from switch.applicants.proving import ANSWER_SECONDS
-from switch.applicants.sessions import IDLE_SECONDS, LAST_SECONDS, Sessions
+from switch.applicants.sessions import IDLE_SECONDS, LAST_SECONDS, OF_ONE_MAX, SESSIONS_MAX, Sessions
 from switch.backoffice.limits import Share
 from switch.config import ConfigError, load_config
 from switch.store.audit import AUDIT, newest_entries
@@ -530,3 +530,14 @@ def test_sessions_end_in_time_and_tokens_of_forms_fit_one_alone():
     assert sessions.find(other) is None
     now[0] = LAST_SECONDS + 1
     assert sessions.find(token) is None
+
+
+def test_who_signs_in_again_and_again_ends_his_own_sessions_and_nobody_elses():
+    sessions = Sessions(lambda: 0.0)
+    other = sessions.begin("K7Q2M9XW4T", b"x")
+    mine = [sessions.begin("PTTEKZ7B3R", b"x") for _ in range(SESSIONS_MAX + 1)]
+    assert sessions.find(other) is not None
+    assert [sessions.find(one) is not None for one in mine[-OF_ONE_MAX - 2 :]] == [False] * 2 + [True] * OF_ONE_MAX
+    sessions.end(mine[-1])
+    sessions.begin("PTTEKZ7B3R", b"x")
+    assert sessions.find(mine[-OF_ONE_MAX]) is not None
