@@ -26,13 +26,19 @@ def rotate(file: KeyFile, terminals: Iterable[str]) -> int:
         How many terminals.
 
     Raises:
-        ValueError: A terminal has no master key, so that no sign-in can bring it new ones, or no working keys.
+        ValueError: A terminal has no master key, so that no sign-in can bring it new ones, or no working keys; or
+            it has former ones already, which may be all that it knows.
     """
     count = 0
     for terminal in terminals:
-        found = [key_of(terminal, usage) for usage in ROTATED if key_of(terminal, usage) in file]
+        found = _working_keys(file, terminal)
         if key_of(terminal, "tmk") not in file or not found:
             raise ValueError(f"terminal {terminal} has no tmk, or no keys that a sign-in could bring it anew")
+        if _has_former(file, found):
+            raise ValueError(
+                f"terminal {terminal} has former keys, and may not have signed in since: rotate --end takes them out "
+                "when all have"
+            )
         for name in found:
             old = file.get(name)
             file.put(dataclasses.replace(old, name=former_name(name)), replace=True)
@@ -51,9 +57,17 @@ def _rotatable(file: KeyFile) -> Iterator[str]:
         kind, _, rest = name.partition("/")
         terminal, _, usage = rest.partition("/")
         if kind == "terminal" and usage == "tmk":
-            present = [key_of(terminal, working) for working in ROTATED if key_of(terminal, working) in file]
-            if present and not any(former_name(working) in file for working in present):
+            present = _working_keys(file, terminal)
+            if present and not _has_former(file, present):
                 yield terminal
+
+
+def _working_keys(file: KeyFile, terminal: str) -> list[str]:
+    return [key_of(terminal, usage) for usage in ROTATED if key_of(terminal, usage) in file]
+
+
+def _has_former(file: KeyFile, names: Iterable[str]) -> bool:
+    return any(former_name(name) in file for name in names)
 
 
 def end_rotation(file: KeyFile) -> int:

@@ -71,6 +71,18 @@ def test_who_cannot_be_told_new_keys_keeps_the_old_ones(place, terminal):
     assert values(place) == before
 
 
+@pytest.mark.parametrize("terminals", [("10000002",), ("10000001", "10000002"), ("10000003", "10000003")])
+def test_who_may_not_have_signed_in_since_keeps_the_only_keys_it_knows(place, terminals):
+    assert run(place, "10000002").exit_code == 0
+    before = values(place)
+    result = run(place, *terminals)
+    assert result.exit_code == 2
+    assert f"terminal {terminals[-1]} has former keys" in result.output
+    assert values(place) == before
+    assert run(place, "--end").exit_code == 0
+    assert run(place, "10000002").exit_code == 0
+
+
 @pytest.mark.parametrize("words", [(), ("--all", "10000001"), ("--end", "--all"), ("10000001", "--batch", "2")])
 def test_what_is_asked_wrongly(place, words):
     assert run(place, *words).exit_code == 2
