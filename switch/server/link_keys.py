@@ -139,21 +139,30 @@ class LinkKeys:
             log.warning(NOT_TAKEN_UP, reason="the configuration has no [keys]")
             return
         async with self._lock:
-            told = self._stats.value(self._counter)
             try:
-                with await asyncio.to_thread(self._keys.open) as keys:
-                    if faults := errors_among(check_link_keys(self._config, keys)):
-                        self._refuse(str(faults[0]))
-                        return
-                    # Whoever is forked later must not have older keys than this one.
-                    await asyncio.to_thread(self._keys.put_in_force, keys, told)
-                    log.info("keys taken up", links=self._take_up(keys))
-                    await self._terminals.take_up(keys)
+                while not await self._take_up_opened(self._keys):
+                    pass  # it was saved meanwhile, which takes longer than this
             except (KeyFileError, OSError) as error:
                 self._refuse(str(error))
-                return
-            self._refusal = ""
+
+    async def _take_up_opened(self, node: NodeKeys) -> bool:
+        """Take up the file as it is opened now; whether that was possible, or is of no use to try again."""
+        told = self._stats.value(self._counter)
+        with await asyncio.to_thread(node.open) as keys:
+            if faults := errors_among(check_link_keys(self._config, keys)):
+                self._refuse(str(faults[0]))
+                return True
+            # Whoever is forked later must not have older keys than this one.
+            if not await asyncio.to_thread(node.put_in_force, keys, told):
+                return False
+            # Not those of the file: an exchange may have brought newer ones since, and no news come between here.
+            with node.in_force()[1] as in_force:
+                shown = self._take_up(in_force)
+            log.info("keys taken up", links=shown)
+            await self._terminals.take_up(keys)
+        self._refusal = ""
         self._look_soon()
+        return True
 
     def _refuse(self, reason: str) -> None:
         log.error(NOT_TAKEN_UP, reason=reason)

@@ -101,20 +101,27 @@ class NodeKeys:
             taken = self._opened.take()
             return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
 
-    def put_in_force(self, keys: KeyFile, told: int) -> None:
+    def put_in_force(self, keys: KeyFile, told: int) -> bool:
         """Links have these keys from now on, those of workers that are forked later, too, unless there are newer ones.
 
         Args:
             keys: The key file.
             told: How often the daemon had been told to take keys up when that was opened.
 
+        Returns:
+            Whether the file is still as it was opened. If not, nothing was done: an exchange of keys may have been
+            told to an issuer meanwhile, and is to be opened with it.
+
         Raises:
-            KeyFileError: Another process does not let go of those of before.
+            KeyFileError: Another process does not let go of those of before, or the file cannot be read.
         """
         with self._not_busy(), self._taking.held(), self.of_links(keys) as mine:
+            if keys.header != self.header():
+                return False
             before = self._in_force.head()
             if before is None or int.from_bytes(before, "big") <= told:
                 self._in_force.put(told.to_bytes(COUNT_BYTES, "big"), mine.table)
+            return True
 
     def in_force(self) -> tuple[int, KeyFile]:
         """Keys of links as any worker took them up last, and what ``told`` was then; the file is to be closed.

@@ -182,6 +182,22 @@ def test_what_is_in_force_never_becomes_older(setup):
     assert node.keys.in_force()[0] == 2
 
 
+def test_a_file_that_an_exchange_has_saved_meanwhile_is_not_put_in_force(setup):
+    node = Node(setup, "file")
+    node.keys._links = [ZAK]
+    new = Key(ZAK, "zak", "3des-2key", bytes(range(16)))
+    with node.keys.open() as opened:
+        node.keys.save([new])
+        assert not node.keys.put_in_force(opened, 1), "the issuer may be told of the new key at any moment"
+        node.keys.change_in_force({ZAK: new})
+        assert not node.keys.put_in_force(opened, 1)
+    assert node.keys.in_force()[1].value(ZAK) == new.value
+    with node.keys.open() as opened:
+        assert node.keys.put_in_force(opened, 1)
+    told, had = node.keys.in_force()
+    assert (told, had.value(ZAK)) == (1, new.value)
+
+
 def test_a_master_key_that_the_environment_cannot_change_is_told_so(setup, monkeypatch):
     node = Node(setup, "environment")
     setup.keys("environment", "change-master-key", "--new-master-key-file", setup.folder / "master-2.key")
