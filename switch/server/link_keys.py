@@ -113,15 +113,16 @@ class LinkKeys:
         while True:
             try:
                 told, in_force = await asyncio.to_thread(keys.in_force)
+                with in_force:
+                    self._take_up(in_force)
+                with await asyncio.to_thread(keys.taken_up) as taken_up:  # those in force are of links alone
+                    if told:
+                        await self._terminals.take_up(taken_up)
+                    else:
+                        self._terminals.begin(taken_up)
             except KeyFileError as error:
-                log.error("links have no keys yet: nobody is served", reason=str(error))  # noqa: TRY400 - no trace
+                log.error("not all keys are there yet: nobody is served", reason=str(error))  # noqa: TRY400 - no trace
                 continue
-            with in_force:
-                self._take_up(in_force)
-                if told:
-                    await self._terminals.take_up(in_force)
-                else:
-                    self._terminals.begin(in_force)
             return told
 
     def _reload(self) -> asyncio.Task[None]:

@@ -60,6 +60,7 @@ class NodeKeys:
         self._opened = SharedKeys("keys-opened", HEADER_BYTES)
         self._taking = ProcessLock("key-taking")
         self._in_force = SharedKeys("keys-in-force", COUNT_BYTES)
+        self._taken_up = SharedKeys("keys-taken-up", HEADER_BYTES)
         self._asking = ProcessLock("key-asking")
         self._refused = _RefusedPin()
 
@@ -102,7 +103,7 @@ class NodeKeys:
             return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
 
     def put_in_force(self, keys: KeyFile, told: int) -> bool:
-        """Links have these keys from now on, those of workers that are forked later, too, unless there are newer ones.
+        """These keys hold from now on, also for workers that are forked later, unless there are newer ones.
 
         Args:
             keys: The key file.
@@ -121,6 +122,8 @@ class NodeKeys:
             before = self._in_force.head()
             if before is None or int.from_bytes(before, "big") <= told:
                 self._in_force.put(told.to_bytes(COUNT_BYTES, "big"), mine.table)
+                if self._taken_up.head() != keys.header:
+                    self._taken_up.put(keys.header, keys.table)
             return True
 
     def in_force(self) -> tuple[int, KeyFile]:
@@ -134,6 +137,16 @@ class NodeKeys:
         if taken is None:
             return 0, self.of_links(self._started)
         return int.from_bytes(taken[0], "big"), KeyFile.of_table(self.file, taken[1])
+
+    def taken_up(self) -> KeyFile:
+        """The file as any worker put it in force last, or as the start has opened it, with all keys; to be closed.
+
+        Raises:
+            KeyFileError: Another process does not let go of it.
+        """
+        with self._not_busy():
+            taken = self._taken_up.take()
+        return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
 
     def is_in_force(self, keys: KeyFile) -> bool:
         """Whether links have the keys that are in this file.

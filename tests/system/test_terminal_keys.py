@@ -1,5 +1,6 @@
 """Other keys of terminals while a real daemon runs: nothing is refused as long as the former ones are kept."""
 
+import os
 import signal
 
 import pytest
@@ -67,3 +68,38 @@ async def test_terminals_go_on_under_their_former_keys(own_keys, workers):
         secrets.keys = old
         assert await is_refused(installation, daemon, TERMINALS[0])
         await daemon.counted("authswitch_mac_failures_total", failures + 1, listener="pos")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_start_takes_former_keys_up(own_keys, workers):
+    installation = own_keys
+    installation.workers = workers
+    secrets = installation.secrets
+    old = dict(secrets.keys)
+    async with one_bank(installation):
+        async with running(installation):
+            await keys(installation, "rotate", "--all")
+        new = old | of_now(installation)
+        secrets.keys = new
+        async with running(installation) as daemon:
+            for secrets.keys in (new, old):
+                assert await pays(installation, daemon, TERMINALS[0]) == "00"
+
+
+async def test_a_worker_that_dies_comes_back_with_the_keys_taken_up_last(own_keys):
+    installation = own_keys
+    installation.workers = 2
+    secrets = installation.secrets
+    old = dict(secrets.keys)
+    async with one_bank(installation), running(installation) as daemon:
+        await keys(installation, "rotate", "--all")
+        new = old | of_now(installation)
+        secrets.keys = new
+        await taken_up(daemon, 2)
+        for row in (await daemon.status())["workers"]:
+            os.kill(row["pid"], signal.SIGKILL)
+            await until(daemon.is_whole)
+        for secrets.keys in (new, old):
+            for terminal in TERMINALS[:3]:
+                assert await pays(installation, daemon, terminal) == "00"
+        assert not daemon.said("keys of a terminal not taken up: those of before stay in use")
