@@ -64,8 +64,7 @@ cdef tuple _former_keys(keys, str id, const Terminal *terminal, str algorithm):
     return mac, pin, track
 
 
-cdef bint _is_same(const Terminal *one, const Terminal *other) noexcept nogil:
-    """Whether two have the same keys."""
+cdef bint has_same_keys(const Terminal *one, const Terminal *other) noexcept nogil:
     return (memcmp(&one.mac_key, &other.mac_key, sizeof(MacKey)) == 0
             and memcmp(&one.pin_key, &other.pin_key, sizeof(PinKey)) == 0
             and memcmp(&one.master_key, &other.master_key, sizeof(PinKey)) == 0
@@ -75,7 +74,7 @@ cdef bint _is_same(const Terminal *one, const Terminal *other) noexcept nogil:
 cdef bint _take(Registry registry, uint32_t number, const Terminal *fresh, tuple former_keys) except -1:
     """Put keys in force, and what they replace with them; whether anything has changed."""
     cdef Terminal *terminal = <Terminal *>registry.terminal(number)
-    cdef bint is_changed = not _is_same(terminal, fresh)
+    cdef bint is_changed = not has_same_keys(terminal, fresh)
     cdef FormerKeys *former
     cdef bytes mac, pin, track
     mac, pin, track = former_keys

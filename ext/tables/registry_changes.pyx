@@ -10,10 +10,12 @@ from libc.string cimport memcpy, memset
 
 cimport cython
 
+from switch.tables.former_keys cimport FORMER_UNTIL_SIGN_IN, FormerKeys
 from switch.tables.identifiers cimport (
     Index, MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE, TEXT_UNIT, index_make, index_put, merchant_key, padded,
     replace_text, reserve_text, terminal_key,
 )
+from switch.tables.key_changes cimport has_same_keys
 from switch.tables.registry cimport (
     Merchant, PARTY_ACTIVE, PARTY_AWAITING, PARTY_SUSPENDED, Registry, Terminal, grow_terminals, map_terminals,
 )
@@ -215,29 +217,49 @@ cdef int _take_terminal(Registry registry, Registry changes, uint32_t place, uin
     cdef const Terminal *changed = changes.terminal(place)
     cdef uint32_t number = registry.find_terminal(changed.id, TERMINAL_ID_MAX)
     cdef bint is_new = number == <uint32_t>TERMINAL_NONE
-    cdef uint8_t has_former = 0
+    cdef FormerKeys *room = NULL
+    cdef Terminal before
     cdef uint32_t serial_number
+    if changed.has_former:                  # this alone can fail: nothing is changed yet
+        room = registry.former.put(registry.terminal_count if is_new else number)
     if is_new:
         number = registry.terminal_count
         registry._certificates[number] = 0
         registry._terminals[number].serial_number = 0
+        registry._terminals[number].has_former = False
         index_put(&registry._terminal_index, terminal_key(changed.id), number)
         registry.terminal_count += 1
     else:
         registry.unregistered_count -= registry._terminals[number].is_unregistered
-        has_former = registry._terminals[number].has_former
+    before = registry._terminals[number]
     serial_number = registry._terminals[number].serial_number
     if is_new or changed.state == PARTY_ACTIVE or changed.state == PARTY_AWAITING:
         registry._terminals[number] = changed[0]
-        registry._terminals[number].has_former = has_former
     else:
         _take_out_of_service(&registry._terminals[number], changed)
+    if changed.has_former:
+        _take_former_keys(&registry._terminals[number], &before, changes.former.find(place), room)
+    elif has_same_keys(&registry._terminals[number], &before):
+        registry._terminals[number].has_former = before.has_former
+    else:
+        registry.former.drop(number)
+    explicit_bzero(&before, sizeof(Terminal))
     registry._terminals[number].merchant = merchant
     registry._terminals[number].serial_number = _taken_text(registry, serial_number,
                                                             changes.text_at(changed.serial_number))
     registry._certificates[number] = _taken_text(registry, registry._certificates[number],
                                                  changes.text_at(changes._certificates[place]))
     return 0
+
+
+cdef void _take_former_keys(
+    Terminal *terminal, const Terminal *before, const FormerKeys *former, FormerKeys *room
+) noexcept nogil:
+    """What the row's keys replace is taken until the terminal signs in; it goes on where these were taken up before."""
+    if before.has_former and has_same_keys(terminal, before):
+        return
+    room[0] = former[0]
+    room.until_ns = FORMER_UNTIL_SIGN_IN
 
 
 cdef void _take_out_of_service(Terminal *terminal, const Terminal *changed) noexcept nogil:
@@ -254,7 +276,6 @@ cdef void _take_out_of_service(Terminal *terminal, const Terminal *changed) noex
         terminal.master_key = before.master_key
     if changed.track_key.size == 0:
         terminal.track_key = before.track_key
-    terminal.has_former = before.has_former
     explicit_bzero(&before, sizeof(Terminal))
 
 

@@ -17,6 +17,7 @@ from switch.store.audit import Head
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 from switch.tables.binding import BINDING_KEY
+from switch.tables.key_changes import take_terminal_keys
 from switch.tables.party_states import AWAITING
 from switch.tables.registry import Registry
 
@@ -236,7 +237,10 @@ class Follower:
 
 def _compiled(compiler: Compiler, files: Files) -> Registry:
     names = (f"merchants of change {files.head.number}", f"terminals of change {files.head.number}")
-    return compiler.compiled(files.merchants, files.terminals, names)
+    registry = compiler.compiled(files.merchants, files.terminals, names)
+    # Keys that the file has in place of others come with those: terminals know the former ones alone.
+    take_terminal_keys(registry, compiler.keys, 0, registry.terminal_count)
+    return registry
 
 
 def _worse_states(changes: Changes, head: Head, compiler: Compiler) -> Changes:

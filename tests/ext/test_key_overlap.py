@@ -7,6 +7,8 @@ import pytest
 from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
 from switch.keys.sign_in import open_sign_in_keys
 from switch.tables.key_changes import take_terminal_keys
+from switch.tables.registry_changes import take_changes
+from tests.ext import world as worlds
 from tests.ext.world import CARD, CUP_TAK, CUP_TMK, CUP_TPK, MERCHANT, ZPK, Keys, is_sealed, purchase, seal
 
 TERMINAL = "10000001"
@@ -36,6 +38,24 @@ def take(world, **keys):
     registry = world.engine.state.registry
     registry.former.keep_ns = 900 * 10**9
     return take_terminal_keys(registry, Rotated(**keys), 0, registry.terminal_count)
+
+
+def change_row(world, state="active", **keys):
+    """The terminal's row has changed in the store, and is read with the keys of the file as it is now."""
+    registry = world.engine.state.registry
+    registry.former.keep_ns = 900 * 10**9
+    listeners = [one.name for one in world.config.listeners]
+    _, _, allowed, kinds, algorithm, pin, certificate = worlds.TERMINALS[TERMINAL]
+    row = TERMINAL, MERCHANT, state, allowed if allowed in listeners else "", kinds, algorithm, pin, certificate
+    changes = worlds.Registry.build(
+        f"id,name,state,category,kinds\n{MERCHANT},Another name,active,5411,\n".encode(),
+        f"id,merchant,state,listeners,kinds,mac_algorithm,pin_format,certificate\n{','.join(row)}\n".encode(),
+        Rotated(**keys),
+        [kind.label for kind in worlds.Kind],
+        listeners,
+    )
+    take_terminal_keys(changes, Rotated(**keys), 0, changes.terminal_count)
+    take_changes(registry, changes)
 
 
 class Till:
@@ -146,6 +166,45 @@ def test_pins_under_both_keys_are_read(world, tak, tpk):
     assert decrypt_pin_block(bytes.fromhex(asked["52"]), CARD, ZPK) == "1234"
     issuer.answer(asked)
     assert till.is_told()[0] == "00"
+
+
+def test_a_row_that_changes_before_the_keys_are_taken_up_brings_the_former_ones(world):
+    till, issuer = Till(world), world.issuer()
+    assert till.pays(issuer) == ("00", 0)
+    change_row(world, **KEPT)
+    assert [till.pays(issuer), till.pays(issuer)] == [("00", 3)] * 2
+    assert take(world, **KEPT) == (0, [])
+    till.signs_in()
+    assert till.pays(issuer) == ("00", 0)
+
+
+def test_a_row_that_changes_leaves_the_time_of_former_keys_as_it_is(world):
+    take(world, **KEPT)
+    Till(world).signs_in()
+    world.advance(899, step=60)
+    change_row(world, **KEPT)
+    till, issuer = Till(world), world.issuer()
+    assert till.pays(issuer) == ("00", 3)
+    world.advance(2)
+    till.sends(purchase(world, "cup"))
+    assert till.line.read_one()["39"] == "A0"
+
+
+@pytest.mark.parametrize("state", ["active", "suspended"])
+def test_a_row_that_changes_leaves_former_keys_that_the_file_has_no_more(world, state):
+    take(world, **KEPT)
+    change_row(world, state, tak=NEW_TAK, tpk=NEW_TPK)
+    change_row(world, tak=NEW_TAK, tpk=NEW_TPK)
+    assert Till(world).pays(world.issuer()) == ("00", 3)
+
+
+def test_a_row_that_brings_other_keys_alone_drops_the_former_ones(world):
+    take(world, **KEPT)
+    change_row(world, tak=bytes(range(80, 96)), tpk=NEW_TPK)
+    till = Till(world)
+    till.sends(purchase(world, "cup"))
+    assert till.line.read_one()["39"] == "A0"
+    assert world.engine.state.registry.former.in_use == 0
 
 
 def test_a_leaked_key_is_refused_at_once(world):

@@ -7,6 +7,8 @@ import pytest
 
 from switch.keys.file import KeyFile
 from switch.keys.master import load_master_key
+from tests.backoffice.conftest import server, store_url
+from tests.backoffice.registry import WHY
 
 from .conftest import running
 from .daemon import until
@@ -14,9 +16,10 @@ from .installation import TERMINALS
 from .terminal import Terminal
 from .test_link_keys import SPOKEN, pays
 from .test_master_key import keys, own_keys
+from .test_registry_of_store import shop
 from .unruly import one_bank
 
-__all__ = ["own_keys"]
+__all__ = ["own_keys", "server", "shop", "store_url"]
 
 FORMER = "authswitch_former_key_requests_total"
 
@@ -103,3 +106,25 @@ async def test_a_worker_that_dies_comes_back_with_the_keys_taken_up_last(own_key
             for terminal in TERMINALS[:3]:
                 assert await pays(installation, daemon, terminal) == "00"
         assert not daemon.said("keys of a terminal not taken up: those of before stay in use")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_row_that_changes_before_the_daemon_is_told_refuses_nobody(own_keys, shop, workers):
+    installation = own_keys
+    installation.workers = workers
+    secrets = installation.secrets
+    old = dict(secrets.keys)
+    async with one_bank(installation):
+        await shop.takes_over(TERMINALS[:2])
+        async with running(installation) as daemon:
+            await keys(installation, "rotate", "--all")
+            new = old | of_now(installation)
+            for times, deed in enumerate(["suspend", "release"], 1):
+                await shop.does("terminals", deed, TERMINALS[0], *WHY)
+                await daemon.event("registry changed", times=times * workers)
+            for secrets.keys in (old, new):
+                assert {await pays(installation, daemon, TERMINALS[0]) for _ in range(2 * workers)} == {"00"}
+            await taken_up(daemon, workers)
+            for secrets.keys in (old, new):
+                for terminal in TERMINALS[:2]:
+                    assert await pays(installation, daemon, terminal) == "00"
