@@ -27,6 +27,8 @@ cdef struct Inbound:
     int64_t amount_minor          # -1: it says none
     uint16_t currency             # ISO 4217, numeric; 0: it names none
     uint8_t entry_mode            # how its card was read, by its place in ``ENTRY_MODES``; 0: not known
+    int shut_track                # field of a track that does not open; 0: all do, or it has none
+    int shut_why                  # a ``FaultCode``
     int pan_digits                # 0: it names no card
     uint8_t pan[PAN_MAX + 1]      # ASCII digits
     NaturalKey key

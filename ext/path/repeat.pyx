@@ -11,10 +11,12 @@ from switch.machine.journal_interface cimport POSITION_NEVER
 from switch.machine.link cimport Link
 from switch.machine.listener cimport MAC_POLICY_NONE, Listener
 from switch.machine.note_queue cimport NOTE_CONFLICTING_REPEAT
+from switch.machine.request_context cimport Inbound
 from switch.machine.saf_store cimport NO_LISTENER
 from switch.machine.sending cimport send_to_terminal
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport Transaction
+from switch.path.natural_key cimport fingerprint_of
 from switch.path.request_faults cimport tell_field
 from switch.path.terminal_answer cimport answer_as_prepared, answer_with, has_mac_key, refuse, set_reason, set_rrn
 from switch.wire.fields cimport AUTHORIZATION_CODE_SIZE, FIELD_STAN
@@ -25,7 +27,7 @@ from switch.wire.translate cimport SLOT_AUTHORIZATION_CODE, SLOT_RESPONSE_CODE, 
 cdef void answer_repeat(State state, TerminalChannel channel) noexcept:
     cdef Listener listener = channel.listener
     cdef Outcome *entry = state.duplicates.at(state.inbound.outcome)
-    if entry.fingerprint != state.inbound.fingerprint or not _suits(state, entry, listener):
+    if not _is_same(state, entry) or not _suits(state, entry, listener):
         stats_add(state.meters.stats, state.meters.listener[listener.number].conflicting, 1)
         tell_field(state, NOTE_CONFLICTING_REPEAT, listener, FIELD_STAN, FAULT_CONFLICT)
         refuse(state, channel, REASON_DUPLICATE)
@@ -33,6 +35,16 @@ cdef void answer_repeat(State state, TerminalChannel channel) noexcept:
         _tell_again(state, channel, entry)
     else:
         _join(state, channel, state.transactions.at(entry.transaction))
+
+
+cdef bint _is_same(State state, const Outcome *entry) noexcept nogil:
+    """Whether it asks for what was asked for. A card that stands nowhere but in a track that no longer opens, because
+    the track key was replaced, is taken to be the same."""
+    cdef const Inbound *inbound = &state.inbound
+    if entry.fingerprint == inbound.fingerprint:
+        return True
+    return (inbound.shut_track != 0 and inbound.pan_digits == 0 and entry.fingerprint == fingerprint_of(
+        state, entry.pan, entry.pan_digits, inbound.kind, inbound.amount_minor))
 
 
 cdef bint _suits(State state, const Outcome *entry, Listener listener) noexcept:

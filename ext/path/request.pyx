@@ -52,7 +52,7 @@ from switch.path.request_faults cimport tell_field, tell_missing
 from switch.path.terminal_answer cimport answer_overtaken, refuse
 from switch.path.terminal_management cimport answer_network_management, is_network_management
 from switch.path.terminal_reversal cimport is_overtaken, note_ties, take_terminal_reversal
-from switch.path.tracks cimport forget_tracks, open_tracks
+from switch.path.tracks cimport forget_tracks, may_lack_tracks, open_tracks
 from switch.path.whereabouts cimport notice_whereabouts
 from switch.saf.room cimport has_saf_room, count_no_place
 from switch.tables.identifiers cimport TERMINAL_NONE
@@ -92,6 +92,7 @@ cdef void handle_scanned(State state, TerminalChannel channel, const uint8_t *he
             and notice_whereabouts(state, channel)
             and admit_signed_in(state, channel)
             and _is_served(state, channel)
+            and may_lack_tracks(state, channel)
             and _admit(state, channel)
             and _is_for_issuer(state, channel)):
         forward_request(state, channel)
@@ -144,6 +145,7 @@ cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
     state.inbound.is_counted = False
     state.inbound.is_proven = False
     state.inbound.is_under_former = False
+    state.inbound.shut_track = 0
 
 
 cdef bint _refuse_for_good(State state, TerminalChannel channel, int reason) noexcept:

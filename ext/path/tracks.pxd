@@ -5,8 +5,11 @@ from switch.machine.state cimport State
 
 
 cdef bint open_tracks(State state, TerminalChannel channel) noexcept
-"""Whether the tracks of ``state.request`` are in clear, or were made so, in a copy of the message which the request
-means from then on; if not, it was refused."""
+"""Decipher the tracks of ``state.request``, in a copy of the message which the request means from then on. One that
+stays shut is noted in ``state.inbound``, and the copy has no tracks then. False when the request was refused."""
+
+cdef bint may_lack_tracks(State state, TerminalChannel channel) noexcept
+"""Whether what is new can do without a track that stayed shut, as a reversal can; if not, it was refused."""
 
 cdef void forget_tracks(State state) noexcept nogil
 """Wipe that copy."""

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.crypto.track_data import decrypt_track
-from tests.ext.world import Keys, issuer_answer, link, purchase
+from tests.ext.test_key_overlap import KEPT, NEW_TAK, Till, take
+from tests.ext.world import CUP_TAK, CUP_TPK, Keys, issuer_answer, link, purchase, reversal
 
 TDK = bytes.fromhex("0123456789ABCDEF1122334455667788")
 TRACK_2 = "6225000000000014D28122017819991683021"
@@ -108,6 +109,69 @@ def test_a_terminal_without_a_track_key_is_refused(world):
     terminal = world.terminal("cup")
     assert terminal.ask(asking(world))["39"] == "63"
     assert world.told("request_refused")[0]["fault"] == "track_key"
+
+
+OTHER_TDK = bytes(range(112, 128))
+
+
+def pay(terminal, issuer, request):
+    """Have a payment approved."""
+    terminal.send(request)
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+
+
+@pytest.mark.parametrize("tdk", [OTHER_TDK, None])
+@pytest.mark.parametrize("changes", [{}, {"f2": None}, {"f2": None, "f35": enciphered(TRACK_2[:26])}])
+def test_a_repeat_is_told_what_became_of_it_whether_its_track_opens_or_not(keyed, tdk, changes):
+    terminal, issuer = keyed.terminal("cup"), keyed.issuer()
+    request = asking(keyed, **changes)
+    pay(terminal, issuer, request)
+    take(keyed, tak=CUP_TAK, tpk=CUP_TPK, tdk=tdk)
+    terminal.send(request)
+    assert terminal.read_one()["39"] == "00"
+    assert not issuer.read()
+    terminal.send({**request, "4": "000000009999"})
+    assert terminal.read_one()["39"] == "94", "another amount is no repeat"
+
+
+@pytest.mark.parametrize("changes", [{}, {"f2": None}])
+def test_a_reversal_goes_to_the_issuer_whether_its_track_opens_or_not(keyed, changes):
+    terminal, issuer = keyed.terminal("cup"), keyed.issuer()
+    request = asking(keyed, **changes)
+    pay(terminal, issuer, request)
+    take(keyed, tak=CUP_TAK, tpk=CUP_TPK, tdk=OTHER_TDK)
+    terminal.send({**reversal(keyed, request), "35": request["35"], "53": request["53"]})
+    assert terminal.read_one()["39"] == "00"
+    keyed.advance(1)
+    assert [message["t"] for message in issuer.read()] == ["0420"]
+
+
+def test_a_reversal_of_a_payment_that_nobody_knows_is_sent_without_its_track(make_world, keyed):
+    world = make_world(links=[link("bank-a", "cup")], routes=["6,,,,,,bank-a:1"])
+    terminal, issuer = world.terminal("cup"), world.issuer()
+    request = asking(world, f35=enciphered(TRACK_2, OTHER_TDK))
+    terminal.send({**reversal(world, request), "35": request["35"], "53": request["53"]})
+    assert terminal.read_one()["39"] == "00"
+    [taken_back] = issuer.read()
+    assert taken_back["t"] in ("0400", "0420")
+    assert "35" not in taken_back
+
+
+def test_tracks_under_the_former_key_open_while_that_is_taken(keyed):
+    till, issuer = Till(keyed), keyed.issuer()
+    take(keyed, **KEPT, tdk=OTHER_TDK, former_tdk=TDK)
+    assert till.tak == CUP_TAK
+    till.sends(asking(keyed))
+    issuer.answer(issuer.read_one())
+    assert till.is_told() == ("00", 3)
+    till.tak = NEW_TAK
+    stored = asking(keyed)
+    till.sends(stored)
+    asked = issuer.read_one()
+    assert asked["35"].replace("=", "D") == TRACK_2
+    issuer.answer(asked)
+    assert till.is_told()[0] == "00"
 
 
 def test_what_is_no_track_and_is_not_said_to_be_enciphered_is_refused(keyed):
