@@ -13,8 +13,17 @@ it is answered under that key, and its PIN is taken to be under the former one."
 cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept
 """Have the answer to ``state.request`` tell its terminal to sign in, where that has former keys and needs it."""
 
-cdef void note_keys_told(State state) noexcept nogil
-"""The terminal of ``state.request`` is told its new keys: the time of its former ones begins to run out."""
+cdef void require_sign_in(State state, TerminalChannel channel) noexcept
+"""Have the answer to ``state.request`` tell its terminal to sign in, where the framing has a place for that."""
+
+cdef bint has_new_mac_key(State state) noexcept nogil
+"""Whether a MAC of the terminal of ``state.request`` tells its new keys from the former ones."""
+
+cdef void note_mac_under_new_key(State state) noexcept nogil
+"""Where that is so: the MAC of ``state.request`` is right under the new key."""
+
+cdef void note_new_keys_in_use(State state) noexcept nogil
+"""The terminal of ``state.request`` has its new keys: the time of its former ones begins to run out."""
 
 cdef const Terminal *terminal_as_it_was(State state, const Transaction *transaction, Terminal *room) noexcept nogil
 """Who sent the request of a transaction, with the keys under which that came; ``room`` is for a copy."""

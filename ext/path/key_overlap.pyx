@@ -3,7 +3,9 @@
 Who has no former keys, nearly all, costs one comparison.
 """
 
+from libc.string cimport memcmp
 from switch.base.stats cimport stats_add
+from switch.crypto.mac cimport MacKey
 from switch.dialect.authentication cimport MAC_RIGHT, verify_message
 from switch.machine.listener cimport Listener
 from switch.tables.former_keys cimport FORMER_UNTIL_SIGN_IN, FormerKeys, is_taken
@@ -45,11 +47,26 @@ cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept:
         former = state.registry.former.find(state.inbound.terminal_number)
         if former == NULL or former.until_ns != FORMER_UNTIL_SIGN_IN:
             return
+    require_sign_in(state, channel)
+
+
+cdef void require_sign_in(State state, TerminalChannel channel) noexcept:
     if channel.listener.framing.require(state.inbound.headers, SIGN_IN_AGAIN, state.inbound.marked_headers):
         state.inbound.headers = state.inbound.marked_headers
 
 
-cdef void note_keys_told(State state) noexcept nogil:
+cdef bint has_new_mac_key(State state) noexcept nogil:
+    cdef const FormerKeys *former = state.registry.former.find(state.inbound.terminal_number)
+    cdef const Terminal *terminal = state.registry.terminal(state.inbound.terminal_number)
+    return former != NULL and memcmp(&former.mac_key, &terminal.mac_key, sizeof(MacKey)) != 0
+
+
+cdef void note_mac_under_new_key(State state) noexcept nogil:
+    if has_new_mac_key(state):
+        note_new_keys_in_use(state)
+
+
+cdef void note_new_keys_in_use(State state) noexcept nogil:
     cdef FormerKeys *former = state.registry.former.find(state.inbound.terminal_number)
     if former != NULL and former.until_ns == FORMER_UNTIL_SIGN_IN:
         former.until_ns = state.calendar.now_ns + state.registry.former.keep_ns

@@ -11,7 +11,7 @@ from switch.machine.listener cimport MAC_POLICY_NONE, MAC_POLICY_REQUIRED, Liste
 from switch.machine.note_queue cimport NOTE_MAC_FAILURE, STRANGER_CERTIFICATE, STRANGER_LISTENER
 from switch.machine.request_context cimport NOT_BARRED
 from switch.path.identity cimport tell_barred
-from switch.path.key_overlap cimport comes_under_former_key
+from switch.path.key_overlap cimport comes_under_former_key, note_mac_under_new_key, require_sign_in
 from switch.path.natural_key cimport comes_again, read_natural_key
 from switch.path.request_faults cimport tell_request_fault
 from switch.path.terminal_answer cimport refuse
@@ -27,6 +27,8 @@ cdef bint check_mac(State state, TerminalChannel channel) noexcept:
     verdict = verify_message(state.macs, listener.tables, &state.inbound.terminal.mac_key, &state.request)
     if verdict == MAC_RIGHT or (verdict == MAC_WRONG and comes_under_former_key(state, channel)):
         state.inbound.is_proven = True
+        if state.inbound.terminal.has_former:
+            note_mac_under_new_key(state)
         return True
     if verdict == MAC_ABSENT:
         if listener.mac_policy != MAC_POLICY_REQUIRED or not (listener.tables.mac_kinds >> state.inbound.kind) & 1:
@@ -37,6 +39,9 @@ cdef bint check_mac(State state, TerminalChannel channel) noexcept:
     tell_request_fault(state, NOTE_MAC_FAILURE, listener)
     stats_add(state.meters.stats, state.meters.listener[listener.number].mac_failures, 1)
     state.terminals.of[state.inbound.terminal_number].mac_failures += 1
+    # Its former keys may have been taken for long enough: it learns at least what to do.
+    if state.inbound.terminal.has_former:
+        require_sign_in(state, channel)
     refuse(state, channel, REASON_MAC_FAILED)
     return False
 

@@ -13,8 +13,9 @@ from switch.crypto.sign_in_keys cimport (
 from switch.dialect.kinds cimport KIND_KEY_EXCHANGE, KIND_SIGN_ON
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_SECURITY_VIOLATION
 from switch.dialect.sign_in_rules cimport SignInRules, form_asked_for
+from switch.machine.listener cimport MAC_POLICY_REQUIRED
 from switch.machine.note_queue cimport NOTE_SIGN_IN_WITHOUT_KEYS
-from switch.path.key_overlap cimport note_keys_told
+from switch.path.key_overlap cimport has_new_mac_key, note_new_keys_in_use
 from switch.tables.identifiers cimport TERMINAL_ID_MAX
 from switch.tables.registry cimport Terminal
 from switch.wire.hexadecimal cimport write_hex
@@ -64,8 +65,12 @@ cdef int _take_keys(State state, Listener listener, SignInAnswer *answer) noexce
         return _without_keys(state, listener, -size)
     write_hex(block, <uint32_t>size, answer.keys)
     answer.keys_size = <uint16_t>(2 * size)
-    if terminal.has_former:
-        note_keys_told(state)
+    # Anybody can send a sign-in without a MAC: where terminals have to sign, only the new keys' use proves that it is
+    # the terminal which has them.
+    if terminal.has_former and (
+            listener.mac_policy != MAC_POLICY_REQUIRED or not has_new_mac_key(state)
+            or (state.inbound.is_proven and not state.inbound.is_under_former)):
+        note_new_keys_in_use(state)
     return REASON_APPROVED
 
 

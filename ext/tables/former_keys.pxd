@@ -6,7 +6,7 @@ from switch.crypto.pin_block cimport PinKey
 from switch.tables.identifiers cimport Index
 
 cdef enum:
-    FORMER_UNTIL_SIGN_IN = 0          # its sign-in has not been answered since
+    FORMER_UNTIL_SIGN_IN = 0          # it has not used the new ones since
     FORMER_DROPPED = -1
 
 cdef struct FormerKeys:
@@ -23,7 +23,7 @@ cdef class FormerKeyTable:
     cdef uint32_t _count              # entries, dropped ones too: these are taken again for the same terminal
     cdef Index _index
     cdef readonly uint32_t in_use     # entries that are not dropped
-    cdef public int64_t keep_ns       # from the answer to the sign-in on
+    cdef public int64_t keep_ns       # from the first use of the new ones on
 
     cdef uint32_t _place_of(self, uint32_t terminal) noexcept nogil
     cdef int _grow(self) except -1

@@ -6,4 +6,4 @@ class FormerKeyTable:
     in_use: int
     """Terminals whose former keys are known."""
     keep_ns: int
-    """So long after the answer to their sign-in former keys are taken."""
+    """So long after the first use of the new ones former keys are taken, in nanoseconds."""

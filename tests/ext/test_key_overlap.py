@@ -9,7 +9,19 @@ from switch.keys.sign_in import open_sign_in_keys
 from switch.tables.key_changes import take_terminal_keys
 from switch.tables.registry_changes import take_changes
 from tests.ext import world as worlds
-from tests.ext.world import CARD, CUP_TAK, CUP_TMK, CUP_TPK, MERCHANT, ZPK, Keys, is_sealed, purchase, seal
+from tests.ext.world import (
+    CARD,
+    CUP_TAK,
+    CUP_TMK,
+    CUP_TPK,
+    MERCHANT,
+    ZPK,
+    Keys,
+    is_sealed,
+    purchase,
+    reversal,
+    seal,
+)
 
 TERMINAL = "10000001"
 NEW_TAK, NEW_TPK = bytes(range(48, 64)), bytes(range(64, 80))
@@ -109,19 +121,35 @@ def test_no_payment_is_refused_when_keys_are_replaced(world):
     assert world.count("mac_failures_total") == 0
 
 
-def test_former_key_is_taken_for_its_time_after_the_sign_in(world):
+def test_former_key_is_taken_for_its_time_after_the_first_message_under_the_new_one(world):
     till, late = Till(world), Till(world)
     take(world, **KEPT)
     world.advance(3600, step=300)
     till, late, issuer = Till(world), Till(world), world.issuer()
     till.signs_in()
+    assert till.pays(issuer) == ("00", 0)
     world.advance(899, step=60)
     late.line, till.line = world.terminal("cup"), world.terminal("cup")
     assert late.pays(issuer) == ("00", 3)
     world.advance(2)
     late.sends(purchase(world, "cup"))
-    assert late.line.read_one()["39"] == "A0"
+    assert (late.line.read_one()["39"], late.requirement) == ("A0", 3)
     assert till.pays(issuer) == ("00", 0)
+
+
+def test_a_strangers_sign_in_does_not_end_the_former_key(world):
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    document = purchase(world, "cup")
+    till.sends(document)
+    issuer.answer(issuer.read_one())
+    assert till.is_told() == ("00", 3)
+    Till(world).signs_in()
+    world.advance(3600, step=300)
+    till.line, issuer = world.terminal("cup"), world.issuer()
+    assert till.pays(issuer) == ("00", 3)
+    till.sends(reversal(world, document))
+    assert till.is_told() == ("00", 3)
 
 
 def test_answer_is_under_the_key_of_the_request_whatever_comes_between(world):
@@ -228,6 +256,7 @@ def test_the_same_file_again_changes_nothing(world):
     take(world, **KEPT)
     till = Till(world)
     till.signs_in()
+    assert till.pays(world.issuer()) == ("00", 0)
     assert take(world, **KEPT) == (0, [])
     world.advance(901, step=60)
     late = Till(world)
