@@ -123,6 +123,7 @@ cdef class TransactionTable:
             free(transaction.apart)
             live.message_blocks -= 1
             transaction.apart = NULL
+        explicit_bzero(&transaction.mac_key, sizeof(transaction.mac_key))
         transaction.request = NULL
         transaction.sent = NULL
         transaction.places = NULL

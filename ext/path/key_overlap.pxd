@@ -26,4 +26,5 @@ cdef void note_new_keys_in_use(State state) noexcept nogil
 """The terminal of ``state.request`` has its new keys: the time of its former ones begins to run out."""
 
 cdef const Terminal *terminal_as_it_was(State state, const Transaction *transaction, Terminal *room) noexcept nogil
-"""Who sent the request of a transaction, with the keys under which that came; ``room`` is for a copy."""
+"""Who sent the request of a transaction, with the keys under which that came, and the MAC key of its newest repeat;
+``room`` is for a copy."""

@@ -74,11 +74,14 @@ cdef void note_new_keys_in_use(State state) noexcept nogil:
 
 cdef const Terminal *terminal_as_it_was(State state, const Transaction *transaction, Terminal *room) noexcept nogil:
     cdef const Terminal *terminal = state.registry.terminal(transaction.terminal)
-    cdef const FormerKeys *former
-    if not transaction.is_under_former:
+    cdef const FormerKeys *former = NULL
+    if transaction.is_under_former:
+        former = state.registry.former.find(transaction.terminal)
+    if former == NULL and memcmp(&transaction.mac_key, &terminal.mac_key, sizeof(MacKey)) == 0:
         return terminal
-    former = state.registry.former.find(transaction.terminal)
     if former == NULL:
-        return terminal
-    _put_on(former, terminal, room)
+        room[0] = terminal[0]
+    else:
+        _put_on(former, terminal, room)
+    room.mac_key = transaction.mac_key
     return room

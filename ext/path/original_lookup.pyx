@@ -56,6 +56,7 @@ cdef int wait_for_original(State state, TerminalChannel channel) noexcept:
     transaction.origin_generation = channel.generation
     transaction.terminal = inbound.terminal_number
     transaction.is_under_former = inbound.is_under_former
+    transaction.mac_key = inbound.terminal.mac_key
     transaction.outcome = inbound.outcome
     transaction.received_ns = state.calendar.now_ns
     transaction.deadline_ns = state.calendar.now_ns + state.inquiries.patience_ns

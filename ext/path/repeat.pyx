@@ -74,6 +74,7 @@ cdef void _join(State state, TerminalChannel channel, Transaction *transaction) 
     transaction.origin_slot = channel.slot
     transaction.origin_generation = channel.generation
     memcpy(transaction.headers, state.inbound.headers, listener.framing.headers_size)
+    transaction.mac_key = state.inbound.terminal.mac_key      # not is_under_former: its PIN is that of the first try
 
 
 cdef void _tell_again(State state, TerminalChannel channel, Outcome *entry) noexcept:

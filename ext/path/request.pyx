@@ -515,6 +515,7 @@ cdef void _fill(State state, Transaction *transaction, TerminalChannel channel, 
     transaction.origin_generation = channel.generation
     transaction.terminal = inbound.terminal_number
     transaction.is_under_former = inbound.is_under_former
+    transaction.mac_key = inbound.terminal.mac_key
     transaction.outcome = inbound.outcome
     transaction.stan = stan
     transaction.received_ns = state.calendar.now_ns

@@ -164,6 +164,53 @@ def test_answer_is_under_the_key_of_the_request_whatever_comes_between(world):
     assert till.is_told() == ("00", 3)
 
 
+SECOND = {"tak": bytes(range(80, 96)), "tpk": bytes(range(96, 112))}
+
+
+@pytest.mark.parametrize(
+    "taken_up",
+    [
+        (KEPT,),
+        (KEPT, SECOND | {"former_tak": NEW_TAK, "former_tpk": NEW_TPK}),
+        ({"tak": NEW_TAK, "tpk": NEW_TPK},),
+    ],
+)
+def test_answer_is_under_the_key_of_the_request_whatever_keys_are_taken_up_meanwhile(world, taken_up):
+    till, issuer = Till(world), world.issuer()
+    till.sends(purchase(world, "cup"))
+    asked = issuer.read_one()
+    for keys in taken_up:
+        take(world, **keys)
+    issuer.answer(asked)
+    assert till.is_told()[0] == "00"
+
+
+def test_answer_is_under_a_former_key_that_is_known_no_more(world):
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    till.sends(purchase(world, "cup"))
+    asked = issuer.read_one()
+    take(world, **SECOND, former_tak=NEW_TAK, former_tpk=NEW_TPK)
+    issuer.answer(asked)
+    assert till.is_told() == ("00", 3)
+
+
+@pytest.mark.parametrize("signs_in_between", [False, True])
+def test_a_repeat_that_joins_is_answered_under_its_own_key(world, signs_in_between):
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    document = purchase(world, "cup")
+    till.tak = CUP_TAK if signs_in_between else NEW_TAK
+    till.sends(document)
+    asked = issuer.read_one()
+    till.tak = CUP_TAK
+    if signs_in_between:
+        till.signs_in()
+    till.sends(document)
+    issuer.answer(asked)
+    assert till.is_told() == ("00", 0 if signs_in_between else 3)
+
+
 def test_repeat_is_answered_under_its_own_key(world):
     till, issuer = Till(world), world.issuer()
     take(world, **KEPT)
