@@ -45,8 +45,8 @@ class KeysSection(Section):
     )
     terminal_former_seconds: int = count(
         900,
-        "Where a terminal's keys were replaced, and the former ones kept: after the first use of the new ones, what comes "
-        "under those is taken for so long.",
+        "Where a terminal's keys were replaced, and the former ones kept: after the first use of the new ones, what "
+        "comes under those is taken for so long.",
         least=0,
         most=604_800,
     )

@@ -48,6 +48,8 @@ def any_value(entry, dice):
     if packed and entry.get("len_count", "bytes") == "bytes":
         size *= 2
         content = "hex" if content == "any" else content
+    elif packed and content == "any":
+        content = "z"  # a track that may be enciphered, and goes on in clear
     if content == "x+n":
         sign = dice.choice("CD")
         sign = f"{ord(sign):x}" if packed else sign
