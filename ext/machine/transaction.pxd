@@ -78,7 +78,7 @@ cdef struct Transaction:
     uint8_t authorization_code[6]     # late: of the issuer's approval; zeros: none is known
     uint8_t transmission_time[10]     # MMDDhhmmss, UTC, as sent to the link
     uint8_t headers[FRAME_HEADERS_MAX]
-    MacKey mac_key                    # of its terminal, as the request came or was repeated last: its answer is under it
+    MacKey mac_key                    # of its terminal as it asked last: the answer is under it
     uint8_t *request                  # the terminal's message, without the fields that are not kept
     FieldPlace *places                # the request's index
     uint8_t *sent                     # the message as it went to the link, without the fields that are not kept

@@ -23,6 +23,7 @@ batch number. An operator is told where the answer cannot carry the terminal's k
 cdef void fill_sign_in(State state, const SignInAnswer *answer) noexcept nogil
 """Set the slots of the answer; ``answer`` must stay until that is composed."""
 
-cdef uint32_t batch_of(uint32_t *newest, int64_t said, int64_t wall_s) noexcept nogil
+cdef uint32_t batch_of(uint32_t *newest, int64_t said, bint is_proven, int64_t wall_s) noexcept nogil
 """The batch number of a terminal that says ``said`` (0 or less: none), ``newest`` being what is known of it, which is
-brought up to date. Who says none gets one that it never had; who says an older one than it had, gets that."""
+brought up to date. Who says none gets one that it never had; who says an older one than it had, gets that. A number far
+ahead is told back, and remembered only of a terminal that has proven to be the one."""

@@ -3,6 +3,7 @@
 Batch numbers are not kept. A terminal says its own at each sign-in, and goes on with it: nothing here ends a batch. One
 that says none is new or was reset; it gets a number that grows with the clock, so that it is none of its former ones
 even where a restart has forgotten them: else its first payments would be taken for repeats of those of that batch.
+Anybody can send a sign-in: one that does not prove its terminal cannot use the numbers up, or set them far ahead.
 """
 
 from switch.base.calendar cimport write_digits
@@ -25,6 +26,7 @@ from switch.wire.translate cimport SLOT_BATCH, SLOT_KEYS, fill_slot
 cdef enum:
     BATCH_DIGITS = 6
     BATCH_SECONDS = 600       # the number of who says none grows by one in so many
+    BATCHES_AHEAD = 1_000     # what is further before the clock's number is believed of a proven terminal only
     BATCHES_SINCE_S = 1_767_225_600      # 2026-01-01 UTC; the numbers are used up in 2045, and begin anew
 
 
@@ -74,14 +76,13 @@ cdef int _take_keys(State state, Listener listener, SignInAnswer *answer) noexce
     return REASON_APPROVED
 
 
-cdef uint32_t batch_of(uint32_t *newest, int64_t said, int64_t wall_s) noexcept nogil:
-    cdef uint32_t of_now
+cdef uint32_t batch_of(uint32_t *newest, int64_t said, bint is_proven, int64_t wall_s) noexcept nogil:
+    cdef uint32_t of_now = <uint32_t>(1 + max(wall_s - BATCHES_SINCE_S, <int64_t>0) // BATCH_SECONDS % BATCH_MAX)
     if said <= 0:
-        of_now = <uint32_t>(1 + max(wall_s - BATCHES_SINCE_S, <int64_t>0) // BATCH_SECONDS % BATCH_MAX)
         newest[0] = max(newest[0] % BATCH_MAX + 1, of_now)
-    elif said > newest[0]:
+    elif said > newest[0] and (is_proven or said <= of_now + BATCHES_AHEAD):
         newest[0] = <uint32_t>said
-    return newest[0]
+    return <uint32_t>max(said, <int64_t>newest[0])
 
 
 cdef void _take_batch(State state, Listener listener, SignInAnswer *answer) noexcept:
@@ -99,7 +100,8 @@ cdef void _take_batch(State state, Listener listener, SignInAnswer *answer) noex
     for i in range(BATCH_DIGITS):
         said = 10 * said + digits[i] - c'0'
     write_digits(digits, BATCH_DIGITS,
-                 batch_of(&state.terminals.of[state.inbound.terminal_number].batch, said, state.calendar.wall_s))
+                 batch_of(&state.terminals.of[state.inbound.terminal_number].batch, said, state.inbound.is_proven,
+                          state.calendar.wall_s))
     answer.batch_size = <uint16_t>size
 
 

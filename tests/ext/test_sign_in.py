@@ -141,6 +141,16 @@ def test_batch_number_of_a_sign_in(world):
     assert batch_told(world.terminal("cup"), second) == second
 
 
+def test_a_strangers_sign_in_does_not_use_the_batch_numbers_up(world):
+    terminal = world.terminal("cup")
+    assert batch_told(terminal, "000123") == "000123"
+    assert batch_told(world.terminal("cup"), "999999") == "999999"
+    assert batch_told(terminal, "000124") == "000124"
+    assert batch_told(terminal, "500000") == "500000"
+    assert batch_told(terminal, "000125") == "000125"
+    assert int(batch_told(terminal, "000000")) < 999_000
+
+
 def test_batch_number_outlives_the_switch(make_world):
     first = make_world()
     told = batch_told(first.terminal("cup"), "000000")
