@@ -4,12 +4,10 @@ Cards, terminals and merchants are known here by a keyed hash only; no PAN is ke
 process unless the rules name one, which they must when they list blocked cards.
 """
 
+cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
-
-cimport cython
-
 from switch.base.siphash cimport SipKey, siphash
 from switch.dialect.reasons cimport (
     REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD,
@@ -29,7 +27,6 @@ from switch.tables.rules cimport (
 from switch.tables.time_windows cimport WindowPlace, WindowTable
 
 import os
-
 from switch.files.problems import ProblemList, raise_if_any
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.rules import REFUSALS
@@ -48,8 +45,9 @@ cdef extern from "stdint.h":
     const int64_t INT64_MIN
 
 cdef struct Found:            # the rules that look at a request or count it, and a place for the window of each
-    int count
+    int count, window_count
     uint8_t rules[RULES_ROOM]
+    uint8_t window_of[RULES_ROOM]         # place of each one's window; of no meaning where a rule has none
     WindowPlace windows[RULES_ROOM]
 
 
@@ -272,16 +270,19 @@ cdef inline void find_rules(Risk risk, const RiskRequest *request, const Subject
     """Which rules look at the request or count it, and where their windows are."""
     cdef const Rule *rule
     cdef int number
-    found.count = 0
+    found.count = found.window_count = 0
     for number in range(risk.rule_count):
         rule = &risk._rules[number]
         if not applies(rule, request, subject, rule.kinds | rule.counted):
             continue
         found.rules[found.count] = <uint8_t>number
-        found.windows[found.count].home = subject.key[rule.scope]
-        found.windows[found.count].key = subject.key[rule.scope] ^ rule.salt
+        found.window_of[found.count] = <uint8_t>found.window_count
         found.count += 1
-    risk.windows.fetch(found.windows, found.count)
+        if rule.slice_ms:         # else it may be of a scope whose shard is not held
+            found.windows[found.window_count].home = subject.key[rule.scope]
+            found.windows[found.window_count].key = subject.key[rule.scope] ^ rule.salt
+            found.window_count += 1
+    risk.windows.fetch(found.windows, found.window_count)
 
 
 cdef inline int over_limit(Risk risk, const RiskRequest *request, const Subject *subject,
@@ -293,7 +294,7 @@ cdef inline int over_limit(Risk risk, const RiskRequest *request, const Subject 
         rule = &risk._rules[found.rules[place]]
         if not rule.kinds & subject.kind:
             continue
-        reason = over_rule(risk, rule, request, subject, &found.windows[place])
+        reason = over_rule(risk, rule, request, subject, &found.windows[found.window_of[place]])
         if reason == REASON_APPROVED:
             continue
         if rule.is_shadow:
@@ -347,7 +348,7 @@ cdef inline void add_to_windows(Risk risk, const RiskRequest *request, const Sub
     cdef int place
     for place in range(found.count):
         rule = &risk._rules[found.rules[place]]
-        window = &found.windows[place]
+        window = &found.windows[found.window_of[place]]
         if not counts(rule, subject, is_declined):
             continue
         if rule.measure == MEASURE_MERCHANTS:
@@ -366,7 +367,7 @@ cdef inline void take_from_windows(Risk risk, const RiskRequest *request, const 
     cdef int place
     for place in range(found.count):
         rule = &risk._rules[found.rules[place]]
-        window = &found.windows[place]
+        window = &found.windows[found.window_of[place]]
         if not counts(rule, subject, False):
             continue
         if rule.measure == MEASURE_MERCHANTS:
@@ -526,8 +527,7 @@ cdef int take_words(Risk risk, list own, list rules) except -1:
 
 
 cdef int take_bins(Risk risk, list bins) except -1:
-    cdef uint32_t number = 0
-    cdef uint32_t crowded = 0
+    cdef uint32_t number = 0, crowded = 0
     cdef bytes ends
     cdef DigitRange *ranges = <DigitRange *>calloc(len(bins) + 1, sizeof(DigitRange))
     risk._bin_rules = <BinRule *>calloc(len(bins) + 1, sizeof(BinRule))
