@@ -255,7 +255,9 @@ def test_a_row_that_changes_before_the_keys_are_taken_up_brings_the_former_ones(
 
 def test_a_row_that_changes_leaves_the_time_of_former_keys_as_it_is(world):
     take(world, **KEPT)
-    Till(world).signs_in()
+    anew = Till(world)
+    anew.signs_in()
+    assert anew.pays(f4="000000000000") == ("13", 0)
     world.advance(899, step=60)
     change_row(world, **KEPT)
     till, issuer = Till(world), world.issuer()
