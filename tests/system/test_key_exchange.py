@@ -228,9 +228,18 @@ async def test_an_old_message_brings_no_old_key_back(own_keys):
             assert of_file(installation, ZAK) == second
 
 
-async def test_nobody_without_the_mac_key_gives_the_switch_another_one(own_keys):
+async def test_a_dialect_may_demand_a_mac(own_keys):
+    """Nobody who has no MAC key gives the switch another one then."""
     installation = own_keys
-    async with one_bank(installation) as bank:
+    installation.folder.mkdir(exist_ok=True)
+    kinds = [*load_dialect("iso87-ascii").mac.kinds, "key_exchange"]
+    path = installation.folder / "signed.toml"
+    path.write_text(f'description = "With a MAC"\nextends = "iso87-ascii"\nmac.kinds = {json.dumps(kinds)}\n')
+    bank = installation.issuer("bank-a", str(path), UnrulyIssuer)
+    await bank.listen()
+    installation.listener("pos", "iso87-ascii")
+    installation.link(port=bank.port, dialect=str(path))
+    try:
         await exchanging(installation, bank)
         async with running(installation) as daemon:
             await until(lambda: bank._connections)
@@ -242,26 +251,6 @@ async def test_nobody_without_the_mac_key_gives_the_switch_another_one(own_keys)
             await until(lambda: bank.counters.keys["refused"] == 2)
             assert await daemon.metric("authswitch_link_mac_failures_total", link="bank-a") == 2
             bank._mac = right
-            bank.offer_key("zak")
-            await until(lambda: bank.counters.keys["taken"] == 1)
-            assert of_file(installation, ZAK) == bank.keys.mac.key
-
-
-async def test_a_dialect_may_do_without_a_mac(own_keys):
-    """For issuers that sign no messages that bring keys."""
-    installation = own_keys
-    installation.folder.mkdir(exist_ok=True)
-    kinds = [kind for kind in load_dialect("iso87-ascii").mac.kinds if kind != "key_exchange"]
-    path = installation.folder / "unsigned.toml"
-    path.write_text(f'description = "Without a MAC"\nextends = "iso87-ascii"\nmac.kinds = {json.dumps(kinds)}\n')
-    bank = installation.issuer("bank-a", str(path), UnrulyIssuer)
-    await bank.listen()
-    installation.listener("pos", "iso87-ascii")
-    installation.link(port=bank.port, dialect=str(path))
-    try:
-        await exchanging(installation, bank)
-        async with running(installation):
-            await until(lambda: bank._connections)
             bank.offer_key("zak")
             await until(lambda: bank.counters.keys["taken"] == 1)
             assert of_file(installation, ZAK) == bank.keys.mac.key
