@@ -144,8 +144,9 @@ async def test_who_is_suspended_beside_a_wrong_change_keeps_its_keys(shop, how):
             if how == "worker":
                 await killed(daemon)
                 assert [await said(shop, daemon, one) for one in (sale, back)] == ["00", "00"]
+                await until(lambda: bank.counters.reversals == 1)
         if how == "restart":
             async with running(shop.installation) as daemon:
                 assert [await said(shop, daemon, one) for one in (sale, back)] == ["00", "00"]
                 assert refused(await said(shop, daemon, shop.installation.request(SPOKEN, terminal=NEW)))
-        await until(lambda: bank.counters.reversals == 1)
+                await until(lambda: bank.counters.reversals == 1)
