@@ -7,13 +7,10 @@ from typing import Annotated
 
 import typer
 
-from switch.base.error_words import words_of
 from switch.cli.command_groups import command_group
-from switch.cli.journal_reading import ConfigFile, fail, load
+from switch.cli.http_processes import serve_with
+from switch.cli.journal_reading import ConfigFile
 from switch.cli.listing import write_document
-from switch.cli.report import refuse
-from switch.files.problems import ConfigError
-from switch.store.problems import StoreError
 
 app = command_group()
 
@@ -31,14 +28,7 @@ def serve(config: ConfigFile) -> None:
     """
     from switch.backoffice.serving import serve as run
 
-    try:
-        run(load(config))
-    except ConfigError as error:
-        refuse(error)
-    except StoreError as error:
-        fail(str(error))
-    except OSError as error:
-        fail(f"cannot serve: {words_of(error)}")
+    serve_with(config, run)
 
 
 @app.command()
