@@ -17,6 +17,7 @@ from switch.applications.states import ENTERING, REVIEWING
 from switch.applications.tables import CONTRACT_TEXTS, CONTRACTS, PLANS
 from switch.backoffice.office import Answer, Office, Work
 from switch.backoffice.routes import Why, describe
+from switch.merchants.finding import page_of
 from switch.store.changing import row_of
 from switch.store.columns import told_row
 from switch.store.problems import NoSuchError
@@ -97,10 +98,8 @@ def _add_plans(router: APIRouter, office: Office) -> None:
         request: Request, state: Literal["offered", "withdrawn"] | None = None, limit: Most = 100
     ) -> dict[str, Any]:
         """List plans by their names: fees, terminals, deposits and benefits of each."""
-        query = select(PLANS).order_by(PLANS.c.id).limit(limit)
         with office.reading(request, READ) as connection:
-            rows = connection.execute(query if state is None else query.where(PLANS.c.state == state)).mappings().all()
-        return {"items": [_told_plan(dict(row)) for row in rows]}
+            return {"items": [_told_plan(row) for row in page_of(connection, PLANS, {"state": state}, None, limit)]}
 
     @describe(router, "GET", "/v1/plans/{key}", right=READ, example=PLAN_ROW)
     def show_plan(request: Request, key: Key) -> dict[str, Any]:

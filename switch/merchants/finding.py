@@ -32,7 +32,7 @@ def page_of(
 
     Args:
         connection: A transaction that reads.
-        table: The merchants or the terminals.
+        table: The merchants, the terminals, or another one of the store.
         wanted: Columns that must have a value; None: any.
         after: Only those behind this key.
         most: So many.
