@@ -23,6 +23,15 @@ START_SECONDS = 60
 PEOPLE = {"jo": "registrar", "al": "approver|viewer", "kim": "auditor", "vi": "viewer"}
 
 
+def operations_of(document):
+    """Method, path and description of all that an OpenAPI document has."""
+    return [
+        (method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
 class Unix(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 

@@ -24,18 +24,14 @@ from switch.store.changing import changing
 from switch.store.proving import flaws
 
 from .acquiring import AT, RULES
-from .api import Api
+from .api import Api, operations_of
 from .registry import Office, call
 
 APPLIED = '[applications]\nrules = "sample/acquiring/rules.toml"\n'
 SHOP, MINE = "898000000000001", "10000001"
 NEW = {"id": "898000000000077", "name": "Harbour", "category": "5942", "why": "contract 17"}
 DOCUMENT = openapi_document()
-OPERATIONS = [
-    (method.upper(), path, operation)
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-]
+OPERATIONS = operations_of(DOCUMENT)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -25,6 +25,7 @@ from switch.config import ConfigError, load_config
 from switch.store.audit import AUDIT, newest_entries
 
 from .acquiring import COMPANY, JPEG, PAPERS, PDF, PNG
+from .api import operations_of
 from .applicants_site import Applicants, Browser
 from .registry import Office, call
 
@@ -32,11 +33,7 @@ TYPES = {PDF: "application/pdf", PNG: "image/png", JPEG: "image/jpeg"}
 OWN = "/v1/application"
 WRONG = ("K7Q2M9XW4T", "x")
 DOCUMENT = openapi_document()
-OPERATIONS = [
-    (method.upper(), path, operation)
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-]
+OPERATIONS = operations_of(DOCUMENT)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import contextmanager
 
@@ -11,13 +10,13 @@ import pytest
 from switch.merchants.copying import Copy
 from switch.merchants.tables import TERMINALS as ROWS
 from switch.store.changing import changing
-from switch.store.opening import Store, parse_url
 from tests.backoffice.conftest import server, store_url  # noqa: F401 - fixtures
-from tests.backoffice.registry import WHY, call
+from tests.backoffice.registry import WHY
 
 from .conftest import running
 from .daemon import until
 from .installation import MAC, MERCHANT, TERMINALS
+from .store_desk import StoreDesk
 from .terminal import Terminal
 from .test_workers import SPOKEN
 from .unruly import one_bank
@@ -30,19 +29,8 @@ REFUSED = "a change of the registry is refused: nothing but suspensions and clos
 WELL = "the registry follows the store again"
 
 
-class Shop:
+class Shop(StoreDesk):
     """The installation's store, changed by an operator while the switch runs."""
-
-    def __init__(self, installation):
-        self.installation = installation
-        self.folder = installation.folder
-        self.config = self.folder / "switch.toml"
-
-    async def does(self, group, command, *arguments):
-        """A command that must succeed."""
-        status, output = await asyncio.to_thread(call, group, command, self.config, *arguments)
-        assert status == 0, output
-        return output
 
     async def takes_over(self, terminals):
         """The store has the merchant of the installation's files, and so many of its terminals."""
@@ -58,15 +46,6 @@ class Shop:
     async def changes(self):
         """How many changes the store has seen."""
         return json.loads(await self.does("store", "show", "--json"))["rows"]["audit"]
-
-    @contextmanager
-    def opened(self):
-        """The store itself."""
-        store = Store.open(parse_url(self.installation.store_url, self.folder))
-        try:
-            yield store
-        finally:
-            store.close()
 
     @contextmanager
     def past_all_checks(self):

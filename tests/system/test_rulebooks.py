@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -15,13 +14,13 @@ from switch.rulebooks.copying import copied
 from switch.rulebooks.rulebooks import hash_of
 from switch.rulebooks.tables import RULEBOOK_BODIES, RULEBOOKS, RULEBOOKS_IN_FORCE
 from switch.store.changing import changing, find_row
-from switch.store.opening import Store, parse_url
 from tests.backoffice.conftest import server, store_url  # noqa: F401 - fixtures
-from tests.backoffice.registry import WHY, call
+from tests.backoffice.registry import WHY
 
 from .conftest import running
 from .daemon import until
 from .installation import TERMINALS
+from .store_desk import StoreDesk
 from .terminal import Terminal
 from .test_workers import SPOKEN
 from .unruly import one_bank
@@ -42,25 +41,14 @@ WELL = "risk rules and BIN table follow the store again"
 AWAY = "the store is away: risk rules and BIN table stay as they were"
 
 
-class Desk:
+class Desk(StoreDesk):
     """Where an operator puts rulebooks in force, who is alone: nobody was registered."""
-
-    def __init__(self, installation):
-        self.installation = installation
-        self.folder = installation.folder
-        self.config = self.folder / "switch.toml"
 
     async def begins(self):
         """The store has its tables, and the BIN table of the installation's file."""
         self.installation.write()
         await self.does("store", "upgrade")
         await self.puts("routes", (self.folder / "routes.csv").read_text())
-
-    async def does(self, group, command, *arguments):
-        """A command that must succeed."""
-        status, output = await asyncio.to_thread(call, group, command, self.config, *arguments)
-        assert status == 0, output
-        return output
 
     async def puts(self, kind, text, name="rulebook"):
         """Keep a text as a version and put it in force; when that was done."""
@@ -70,15 +58,6 @@ class Desk:
         version = said.split("version ")[1].split(":")[0]
         await self.does(kind, "propose", version, *WHY)
         return time.monotonic()
-
-    @contextmanager
-    def opened(self):
-        """The store itself."""
-        store = Store.open(parse_url(self.installation.store_url, self.folder))
-        try:
-            yield store
-        finally:
-            store.close()
 
     def spoils(self, key, text, *, is_whole=False):
         """What a version says is not what was put there any more, whether or not that is told by its hash."""
