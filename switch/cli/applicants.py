@@ -22,7 +22,7 @@ def root() -> None:
 
 @app.command()
 def serve(config: ConfigFile) -> None:
-    """Serve what [applicants] describes, until SIGTERM.
+    """Serve applicants, as the section "applicants" of the configuration says, until SIGTERM.
 
     Example: authswitch applicants serve /etc/authswitch/switch.toml
     """

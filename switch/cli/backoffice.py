@@ -22,7 +22,7 @@ def root() -> None:
 
 @app.command()
 def serve(config: ConfigFile) -> None:
-    """Serve the API that [backoffice] describes, until SIGTERM.
+    """Serve the API, as the section "backoffice" of the configuration says, until SIGTERM.
 
     Example: authswitch backoffice serve /etc/authswitch/switch.toml
     """

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 import typer
+from rich.text import Text
 from typer.testing import CliRunner
 
 from switch import __version__
@@ -136,6 +137,12 @@ def all_commands():
         yield from commands_below(
             plain(typer.main.get_command(getattr(importlib.import_module(module), attribute))), name
         )
+
+
+def test_help_shows_every_word():
+    """What stands in brackets would be taken for markup, and not be shown."""
+    for name, command in all_commands():
+        assert Text.from_markup(command.help or "").plain == (command.help or ""), name
 
 
 def test_help_is_broken_where_the_terminal_ends_and_not_where_the_source_does():
