@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,6 +84,7 @@ class Store:
         *,
         makes_file: bool = False,
         answer_seconds: float | None = None,
+        made_by: str = "authswitch store upgrade CONFIG",
     ) -> Self:
         """Open a database.
 
@@ -92,12 +93,13 @@ class Store:
             password: Of the user of a server.
             makes_file: A file that is not there is made, for its owner alone.
             answer_seconds: How long a server may be silent before its connection is given up; by default a minute.
+            made_by: The command that makes a file that is not there.
 
         Raises:
             StoreError: It cannot be reached or used, or is not there.
         """
         if url.get_backend_name() == "sqlite":
-            engine = _sqlite(url, makes_file=makes_file)
+            engine = _sqlite(url, None if makes_file else made_by)
         else:
             if password is not None:
                 url = url.set(password=password)
@@ -252,12 +254,18 @@ def _identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _sqlite(url: URL, *, makes_file: bool) -> Engine:
+def _sqlite(url: URL, made_by: str | None) -> Engine:
     path = str(url.database)
+    # Whoever closes a descriptor of a file gives up all locks that his process has on it, SQLite's included: another
+    # process would take itself for the last one, and take away the log in which this one writes. So a file that is
+    # there is not opened here.
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if makes_file else 0), 0o600))
+        if made_by is None:
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_EXCL, 0o600))
+        Path(path).stat()
     except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such file; `authswitch store upgrade CONFIG` makes it") from None
+        raise StoreError(f"{path}: there is no such file; `{made_by}` makes it") from None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})

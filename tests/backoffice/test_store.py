@@ -6,6 +6,8 @@ import hashlib
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -435,3 +437,26 @@ def test_a_schema_that_leaves_rows_without_those_that_they_name_is_refused(store
     with pytest.raises(StoreError), store.changing_schema() as connection:
         connection.execute(TERMINALS.insert(), {**TILL, "merchant": "nobody"})
     assert rows_of(store)["terminals"] == []
+
+
+def test_another_store_of_the_same_process_gives_up_no_locks(tmp_path):
+    """A switch opens the store for its registry and for its rules; what commands write meanwhile, both see."""
+    url = parse_url(f"sqlite:{tmp_path}/store.db")
+    first = Store.open(url, makes_file=True)
+    upgrade(first)
+    second = Store.open(url, makes_file=True)
+    for number in range(3):
+        merchant = SHOP | {"id": f"89800000000010{number}"}
+        values = ", ".join(f"'{merchant[name]}'" for name in ("id", "name", "category"))
+        written = f"INSERT INTO merchants (id, name, category, state, kinds, since) VALUES ({values}, 'active', '', '')"
+        other = "import sqlite3, sys; base = sqlite3.connect(sys.argv[1]); base.execute(sys.argv[2]); base.commit()"
+        subprocess.run([sys.executable, "-c", other, f"{tmp_path}/store.db", written], check=True)
+        assert (tmp_path / "store.db-wal").exists(), "who ends last takes the log away, and thinks that he does"
+        for store in (first, second):
+            with store.reading() as connection:
+                assert connection.exec_driver_sql("SELECT count(*) FROM merchants").scalar_one() == number + 1
+    with sqlite3.connect(tmp_path / "store.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
+    first.close()
+    second.close()
