@@ -31,6 +31,7 @@ ROOMS = (
     "journal",
     "io",
     "check",
+    "books",
     "admin",
     "server",
     "backoffice",

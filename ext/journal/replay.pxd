@@ -75,6 +75,7 @@ cdef class JournalReader:
     cdef int _read_segment(self, Segment segment, bint is_last, Visitor visitor, Tail tail) except -1
     cdef int _unwrap(self, Segment segment) except -1
     cdef int _load_batch(self, Segment segment, int file, uint64_t offset, BatchHead *head) except -1
+    cdef bint _is_begun(self, Segment segment, int file, uint64_t offset) except -1
     cdef int _read_batch(self, Segment segment, const uint8_t *batch, uint64_t offset, const BatchHead *head,
                          Visitor visitor, Tail tail) except -1
     cdef bint _is_followed(self, uint64_t offset, int64_t position) noexcept nogil

@@ -283,9 +283,18 @@ cdef class JournalReader:
         return self._content(segment, self._data + SEGMENT_HEAD_BYTES, SEGMENT_HEAD_BYTES, &head,
                              segment.first_position)[:head.clear_size]
 
-    def read_on(self, Segment segment not None, uint64_t offset, int64_t next_position, Visitor visitor not None):
-        """Read the batches that stand at a place of a segment and behind it, as far as they are whole; where the next
-        one will stand, and its first position. For a segment that somebody else may be writing.
+    def read_on(self, Segment segment not None, uint64_t offset, int64_t next_position, Visitor visitor not None, *,
+                uint64_t bytes_max=FILE_BYTES_MAX, bint durable_only=False):
+        """Read the batches that stand at a place of a segment (0: its beginning) and behind it, as far as they are
+        whole; where the next one will stand, and its first position. For a segment that somebody else may be writing.
+
+        Args:
+            segment: The segment.
+            offset: The place.
+            next_position: Of the first record there.
+            visitor: Is given each record.
+            bytes_max: Stop behind so many bytes, or a little more.
+            durable_only: Leave the last batch: none is written before the one before it is durable.
 
         Raises:
             OSError: The file cannot be read.
@@ -293,16 +302,40 @@ cdef class JournalReader:
         """
         cdef BatchHead head
         cdef Tail tail = Tail()
+        cdef uint64_t begin = max(offset, <uint64_t>SEGMENT_HEAD_BYTES)
         cdef int file = _well(self.disk.open(segment.name.encode(), False), segment.name)
+        offset = begin
         tail.next_position = next_position
         try:
             self._unwrap(segment)
-            while self._load_batch(segment, file, offset, &head):
+            while offset - begin < bytes_max and self._load_batch(segment, file, offset, &head):
+                if durable_only and not self._is_begun(segment, file, offset + head.size):
+                    break
                 self._read_batch(segment, self._data, offset, &head, visitor, tail)
                 offset += head.size
         finally:
             self.disk.close(file)
         return offset, tail.next_position
+
+    def stands_at(self, Segment segment not None, uint64_t offset):
+        """What stands there: a "batch" that is whole, "something" else, or "nothing" so far; raises as ``read_on``."""
+        cdef BatchHead head
+        cdef int file = _well(self.disk.open(segment.name.encode(), False), segment.name)
+        offset = max(offset, <uint64_t>SEGMENT_HEAD_BYTES)
+        try:
+            if self._load_batch(segment, file, offset, &head):
+                return "batch"
+            return "something" if self._is_begun(segment, file, offset) else "nothing"
+        finally:
+            self.disk.close(file)
+
+    cdef bint _is_begun(self, Segment segment, int file, uint64_t offset) except -1:
+        """Whether anything was written at a place, be it the beginning of a batch or not."""
+        cdef uint64_t written = 0
+        cdef int64_t count
+        with nogil:
+            count = self.disk.read(file, <uint8_t *>&written, sizeof(written), offset)
+        return _well(count, segment.name) == sizeof(written) and written != 0
 
     def read_at(self, Segment segment not None, uint64_t offset, Visitor visitor not None):
         """Read the batch at a place of a segment.

@@ -9,7 +9,7 @@ from pathlib import Path
 from switch.check.applications import applications_problems
 from switch.check.parts import read_parts
 from switch.check.places import place_problems, unreadable_journal
-from switch.check.store import store_problems
+from switch.check.store import database_problems
 from switch.config.loader import read_config
 from switch.files.problems import Problem, errors_among
 
@@ -38,7 +38,8 @@ def check_config(path: str | Path) -> Report:
     if config is None:
         return Report(problems)
     parts, more = read_parts(config)
-    problems += [*more, *place_problems(config), *store_problems(config), *applications_problems(config)]
+    problems += [*more, *place_problems(config), *applications_problems(config)]
+    problems += [*database_problems(config, "store"), *database_problems(config, "books")]
     if parts is None:
         return Report(problems)
     if parts.key_file is not None:

@@ -43,6 +43,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "terminals": ("switch.cli.terminals:app", "Their machines: `add`, `change`, `suspend`, `import` and more."),
     "backoffice": ("switch.cli.backoffice:app", "The API of the back office: `serve` it, or write its `openapi`."),
     "applicants": ("switch.cli.applicants:app", "What merchants who apply reach: `serve` it, or write its `openapi`."),
+    "books": (
+        "switch.cli.books:app",
+        "What the journals say of money, posted: `serve`, `balances`, `statement`, `verify`.",
+    ),
     "people": ("switch.cli.people:app", "Who works at the back office, and what each may do."),
     "cases": ("switch.cli.cases:app", "What was found not to be as registered: `list`, `show`, `close`."),
     "tokens": ("switch.cli.tokens:app", "What proves to a program who asks: `issue`, `list`, `revoke`."),

@@ -108,6 +108,8 @@ def change(
     directory = loaded.journal.directory
     if loaded.journal.mode == "off" or directory is None or loaded.keys is None:
         fail(without_journal(loaded, has_folder=loaded.keys is None and directory is not None), EXIT_ASKED_WRONGLY)
+    if loaded.books is not None:
+        fail("there is [books]: what was posted names records by their places, and other journals have other ones")
     try:
         wanted = Change(
             directory=directory,

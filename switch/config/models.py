@@ -22,6 +22,7 @@ from switch.config.sections import (
     ApplicationsSection,
     BackofficeSection,
     BaseKeySection,
+    BooksSection,
     KeysSection,
     LinkKeyExchange,
     OriginalsSection,
@@ -44,6 +45,7 @@ from switch.config.value_types import (
     Name,
     Network,
     TlsVersion,
+    WorkerCount,
     known_timezone,
 )
 from switch.files.choices import NO_TRUTH_VALUE
@@ -58,9 +60,6 @@ LISTENERS_MAX = 32
 """A terminal's allowed listeners are kept as 32 bits."""
 
 LINKS_MAX = 1024
-
-
-WorkerCount = Annotated[int, Field(ge=1, le=WORKERS_MAX)] | Literal["cores"]
 
 
 class SwitchSection(Section):
@@ -542,6 +541,7 @@ class Config(Section):
     backoffice: BackofficeSection | None = Field(None, description="The back office's API; without it there is none.")
     applications: ApplicationsSection | None = Field(None, description="Applications of merchants.")
     applicants: ApplicantsSection | None = Field(None, description="Where applicants ask; without it they cannot.")
+    books: BooksSection | None = Field(None, description="The books; without it there are none.")
     mesh: MeshSection | None = Field(None, description="How this node speaks with the others; needed with `[[node]]`.")
     nodes: tuple[NodeSection, ...] = Field(
         (), alias="node", strict=False, max_length=NODES_MAX, description="The machines of one switch, all of them."

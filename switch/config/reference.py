@@ -11,7 +11,7 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic.fields import FieldInfo
 
 from switch.config.addresses import Address
-from switch.config.models import Config, WorkerCount
+from switch.config.models import Config
 from switch.config.value_types import (
     WORKERS_MAX,
     BindAddress,
@@ -24,6 +24,7 @@ from switch.config.value_types import (
     KeyName,
     Name,
     Network,
+    WorkerCount,
 )
 from switch.files.model_errors import model_within
 from switch.files.sections import Section

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switch.config.value_types import AdminAddress, FilePath, KeyName, Name
+from switch.config.value_types import AdminAddress, BindAddress, FilePath, KeyName, Name, TimeOfDay
 from switch.files.sections import Section, count, milliseconds
 
 CredentialName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
@@ -144,8 +144,8 @@ class OriginalsSection(Section):
     completion_percent_max: int = count(115, "Of a hold, that completions may come to.", least=100, most=1_000)
 
 
-class StoreSection(Section):
-    """The back office's database. The path of a payment never waits for it."""
+class DatabaseSection(Section):
+    """A database: a file, or one of a server."""
 
     url: str = Field(
         min_length=1,
@@ -156,7 +156,26 @@ class StoreSection(Section):
     password_file: FilePath | None = Field(
         None, description="File with the database's password; nobody but its owner may use it (mode 0600 or 0400)."
     )
+
+
+class StoreSection(DatabaseSection):
+    """The back office's database. The path of a payment never waits for it."""
+
     proposal_days: int = count(7, "So long a proposal waits for another person; then it expires.", least=1, most=90)
+
+
+class BooksSection(DatabaseSection):
+    """The books (`authswitch books serve`): a process of its own, and a database of its own; needs the journal."""
+
+    cut_over: TimeOfDay = Field(
+        "23:00", description="When a business day ends and the next one begins, in the time zone of `switch.timezone`."
+    )
+    chart: FilePath | None = Field(
+        None, description="TOML file with accounts and posting rules, in the place of those that come with the program."
+    )
+    metrics: BindAddress | None = Field(
+        None, description="Where `books serve` listens for Prometheus, such as `127.0.0.1:9587`; without it, nowhere."
+    )
 
 
 class HttpSection(Section):

@@ -67,7 +67,10 @@ KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$")]
 InstitutionId = Annotated[str, Field(pattern=r"^[0-9]{1,11}$")]
 BinRange = Annotated[str, Field(pattern=r"^[0-9]{1,19}(-[0-9]{1,19})?$"), AfterValidator(_ordered)]
 Currency = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 TlsVersion = Literal["1.2", "1.3"]
 
 WORKERS_MAX = 64
 """Of one node."""
+
+WorkerCount = Annotated[int, Field(ge=1, le=WORKERS_MAX)] | Literal["cores"]

@@ -16,6 +16,7 @@ from rich.live import Live
 from switch.admin.client import AdminClient, AdminError
 from switch.config.addresses import parse_address
 from switch.demo.added_latency import AddedLatency
+from switch.demo.bookkeeping import audit, print_audit
 from switch.demo.daemon import Daemon, DaemonError
 from switch.demo.daemon_figures import Figures, ask_figures, processor_time
 from switch.demo.injected_faults import InjectedFaults
@@ -325,7 +326,9 @@ class Demo:
         for happening in () if self._trouble is None else self._trouble.happenings:
             self._console.print(str(happening), markup=False, soft_wrap=not self._console.is_terminal)
         print_summary(self._console, moment, ledgers, result)
-        well = result.agrees and not counters.missing and not counters.wrong and counters.answered > 0
+        books = audit(self._world.config, ledgers)
+        print_audit(self._console, books)
+        well = books.agrees and result.agrees and not counters.missing and not counters.wrong and counters.answered > 0
         if self._trouble is not None:
             well = self._nothing_is_open() and (self._trouble.is_complete or self._interrupted) and well
         return well

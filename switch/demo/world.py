@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from switch.dialect import load_dialect
 from switch.keys import Key, KeyFile
+from switch.keys.book_keys import make_card_index_key
 from switch.keys.master import create_master_key
 from switch.samples.certificates import LOOPBACK_NAMES, Authority
 from switch.simulators.dialect_profile import MacSetting, Profile
@@ -162,6 +163,7 @@ def build_world(folder: Path, terminals: int) -> World:
     authority = Authority(folder, "demo-ca")
     authority.issue("switch", "switch", LOOPBACK_NAMES)
     with KeyFile.create(folder / "keys.sealed", master_key) as keys:
+        make_card_index_key(keys)
         for plan in ISSUERS:
             mac = _new_mac(keys, f"link/{plan.name}/zak", "zak", plan.algorithm)
             world.issuer_macs[plan.name] = mac
@@ -250,6 +252,9 @@ terminals = "terminals.csv"
 
 [routes]
 file = "routes.csv"
+
+[books]
+url = "sqlite:books.db"
 """
 
 

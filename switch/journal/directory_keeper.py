@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from switch.base.log import get_logger
 from switch.base.stats import Stats
@@ -15,6 +16,7 @@ from switch.journal.commit import JournalFiles
 from switch.journal.disk import FileDisk
 from switch.journal.guarded_time import Moment
 from switch.journal.original_index import index_name
+from switch.journal.posted import needed_by_books
 from switch.journal.replay import SEGMENT_NAME
 from switch.journal.retention import SegmentFile, Segments, expired, needed_from
 
@@ -36,11 +38,13 @@ class Rules:
         age_min_s: Younger ones never are.
         age_max_s: Older ones are.
         bytes_max: Of all together; above it the oldest are. None: no limit.
+        posted: Whether one must have been posted into the books.
     """
 
     age_min_s: float
     age_max_s: float
     bytes_max: int | None
+    posted: bool = False
 
 
 class Keeper:
@@ -160,10 +164,14 @@ class Keeper:
         names = [file.name for file in self._files]
         if self._ages is None or name not in names:
             return True
-        first = needed_from(
-            self._files, self._ages.age_s, low_water=self._journal.low_water, age_min_s=self._rules.age_min_s
-        )
+        first = needed_from(self._files, self._ages.age_s, low_water=self._low_water(), age_min_s=self._rules.age_min_s)
         return names.index(name) >= first
+
+    def _low_water(self) -> int:
+        """The position before which nothing is needed."""
+        if not self._rules.posted:
+            return self._journal.low_water
+        return min(self._journal.low_water, needed_by_books(Path(self._disk.path)))
 
     # --- retention ------------------------------------------------------------------------------------------------
 
@@ -187,7 +195,7 @@ class Keeper:
         going = expired(
             self._files,
             ages.age_s,
-            low_water=self._journal.low_water,
+            low_water=self._low_water(),
             age_min_s=self._rules.age_min_s,
             age_max_s=self._rules.age_max_s,
             bytes_max=self._rules.bytes_max,

@@ -83,6 +83,7 @@ class Store:
             age_min_s=max(self._window_s + AGE_MIN_SECONDS, self._section.originals_days * DAY_SECONDS),
             age_max_s=self._section.retention_days * DAY_SECONDS,
             bytes_max=self._section.retention_bytes and self._section.retention_bytes // len(self._hold.here),
+            posted=config.books is not None,
         )
         self._keeper = Keeper(self.journal, self._disk, rules, stats, partition=partition)
         self._gauges: tuple[tuple[int, Callable[[], int]], ...] = tuple(

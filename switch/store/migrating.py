@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
-from alembic import command
+from alembic import command, context
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import MetaData
 from sqlalchemy.engine import Connection
 
+from switch.store.columns import METADATA
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one database, and how they came to be.
+
+    Attributes:
+        scripts: The package of its migrations, as Alembic names it.
+        metadata: Its tables.
+        upgraded_by: The command that brings it up to date.
+    """
+
+    scripts: str
+    metadata: MetaData
+    upgraded_by: str
+
+
+BACK_OFFICE = Schema("switch.store:migrations", METADATA, "authswitch store upgrade CONFIG")
+
+
 @cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_settings())
+def _scripts(schema: Schema) -> ScriptDirectory:
+    return ScriptDirectory.from_config(_settings(schema))
 
 
-def _settings() -> AlembicConfig:
+def _settings(schema: Schema) -> AlembicConfig:
     settings = AlembicConfig()
-    settings.set_main_option("script_location", "switch.store:migrations")
+    settings.set_main_option("script_location", schema.scripts)
     return settings
 
 
-def newest_version() -> str:
+def newest_version(schema: Schema = BACK_OFFICE) -> str:
     """The version that this program works with."""
-    return str(_scripts().get_current_head())
+    return str(_scripts(schema).get_current_head())
 
 
 def version_of(connection: Connection) -> str | None:
@@ -35,7 +56,7 @@ def version_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(store: Store) -> tuple[str | None, str]:
+def upgrade(store: Store, schema: Schema = BACK_OFFICE) -> tuple[str | None, str]:
     """Bring a database up to this program's version, as a whole or not at all; from which version to which.
 
     Raises:
@@ -43,14 +64,14 @@ def upgrade(store: Store) -> tuple[str | None, str]:
     """
     with store.changing_schema() as connection:
         before = version_of(connection)
-        _refuse_newer(store, before)
-        settings = _settings()
-        settings.attributes["connection"] = connection
+        _refuse_newer(store, schema, before)
+        settings = _settings(schema)
+        settings.attributes |= {"connection": connection, "metadata": schema.metadata}
         command.upgrade(settings, "head")
-        return before, newest_version()
+        return before, newest_version(schema)
 
 
-def require_newest(store: Store) -> None:
+def require_newest(store: Store, schema: Schema = BACK_OFFICE) -> None:
     """See that a database can be worked with.
 
     Raises:
@@ -58,16 +79,26 @@ def require_newest(store: Store) -> None:
     """
     with store.reading() as connection:
         version = version_of(connection)
-    if version == newest_version():
+    newest = newest_version(schema)
+    if version == newest:
         return
-    _refuse_newer(store, version)
-    said = (
-        "has no tables yet" if version is None else f"is of version {version}, and this program of {newest_version()}"
-    )
-    raise StoreError(f"{store.place}: {said}; `authswitch store upgrade CONFIG` brings it up to that")
+    _refuse_newer(store, schema, version)
+    said = "has no tables yet" if version is None else f"is of version {version}, and this program of {newest}"
+    raise StoreError(f"{store.place}: {said}; `{schema.upgraded_by}` brings it up to that")
 
 
-def _refuse_newer(store: Store, version: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
+def _refuse_newer(store: Store, schema: Schema, version: str | None) -> None:
+    known = {script.revision for script in _scripts(schema).walk_revisions()}
     if version is not None and version not in known:
         raise StoreError(f"{store.place}: a newer program has changed it to version {version}; use that one")
+
+
+def run_migrations() -> None:
+    """Run them on the connection of an upgrade, inside its transaction: what each schema's ``env.py`` does."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=context.config.attributes["metadata"],
+        render_as_batch=True,
+        transactional_ddl=True,
+    )
+    context.run_migrations()

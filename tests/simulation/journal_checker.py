@@ -1,4 +1,4 @@
-"""What stands in the journal, compared with terminals and issuers, record by record."""
+"""What stands in the journal, and what the books make of it, compared with terminals and issuers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from switch.dialect.kinds import Kind
 from switch.dialect.reasons import REASONS
 
+from .books_checker import BooksChecker
 from .checker import NEVER_BOOKED, Key
 
 if TYPE_CHECKING:
+    from switch.books.events import Event
+
     from .checker import Checker
 
 TAKEN = frozenset({REASONS.index("approved"), REASONS.index("duplicate")})
@@ -21,10 +24,12 @@ class Written(NamedTuple):
 
     Attributes:
         records: All of it.
+        events: What moves money in it.
         could_be_read: At any time; else what was looked up may not have been found.
     """
 
     records: list[dict[str, Any]]
+    events: list[Event]
     could_be_read: bool
 
 
@@ -55,8 +60,9 @@ class JournalChecker:
     """Compares the journal of one partition, within which alone its positions mean something."""
 
     def __init__(self, checker: Checker, written: Written, *, was_ended: bool) -> None:
-        records, self._could_be_read = written
+        records, events, self._could_be_read = written
         self.checker = checker
+        self._books = BooksChecker(checker, events)
         self._was_ended = was_ended
         self._asked = {
             one["position"]: one
@@ -85,6 +91,7 @@ class JournalChecker:
             if not self.checker.is_settled_by_hand(key):
                 self._compare_fields(key, asked, outcome)
                 self._compare_end(key, asked, outcome)
+                self._books.compare(key, asked, outcome)
         for reversal in self._reversals:
             position = reversal["original"]
             self._compare_reversal(reversal, self._asked[position], self._outcomes.get(position))

@@ -225,7 +225,7 @@ class Run:
         if self.acquirer.storages and not self.checker.violations:
             self.acquirer.finish()
             journals = [
-                Written(storage.records(), could_be_read=not storage.disk.ever_rotted)
+                Written(storage.records(), storage.payment_events(), could_be_read=not storage.disk.ever_rotted)
                 for storage in self.acquirer.storages
             ]
             compare_journals(self.checker, journals, was_ended=self.tally.endings + self.tally.partings > 0)

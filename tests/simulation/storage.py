@@ -9,6 +9,7 @@ from switch.journal.claim_search import look_up
 from switch.journal.commit import JournalFiles
 from switch.journal.disk import ScriptedDisk
 from switch.journal.original_search import Finder
+from switch.journal.payment_events import PaymentEvents
 from switch.journal.replay import JournalDamaged, JournalReader, Listing
 from switch.journal.resuming import replay_into
 
@@ -17,6 +18,7 @@ from .disk import SEEN_ZEROS, SimulatedDisk
 
 if TYPE_CHECKING:
     from switch.base.stats import Stats
+    from switch.books.events import Event
     from switch.config import Config
     from switch.machine.originals import Original, Wanted
     from switch.machine.state import State
@@ -150,6 +152,13 @@ class Storage:
             self._tally.fault("slow_disk")
             return int(self._draw.random() * 3 * SECOND)
         return int(self._latency_ns * (0.5 + self._draw.random()))
+
+    def payment_events(self) -> list[Event]:
+        """What moves money in the journal, as the books are given it."""
+        self.disk.restore()
+        visitor = PaymentEvents(WRAPPING_KEY)
+        JournalReader(ScriptedDisk(self.disk), WRAPPING_KEY).replay(visitor)
+        return visitor.take_events()
 
     def records(self) -> list[dict[str, Any]]:
         """All that stands in the journal."""

@@ -102,6 +102,7 @@ class Installation:
         self.links = []
         self.limits = {}
         self.journal = {}
+        self.books = {}
         self.originals = {}
         self.store_url = ""
         self.registry = {}
@@ -177,6 +178,7 @@ class Installation:
             **({"journal": self.journal} if self.journal else {}),
             **({"originals": self.originals} if self.originals else {}),
             **({"store": {"url": self.store_url}} if self.store_url else {}),
+            **({"books": self.books} if self.books else {}),
             **({"applications": self.applications} if self.applications else {}),
             "registry": {"store_copy": "registry", **self.registry} if self.has_registry_in_store else REGISTRY_FILES,
             "routes": IN_STORE if self.has_rulebooks_in_store else {"file": "routes.csv"},

@@ -75,6 +75,7 @@ RUN_BY_NAME = {
     "/opt/authswitch/bin/pip install --constraint constraints.txt dist/authswitch-*.whl": "the same",
     "authswitch serve trial/switch.toml": "tests/system/test_configs.py, on ports that are free",
     "authswitch keys --config /etc/authswitch/switch.toml exchange bank-a": "tests/system/test_key_exchange.py",
+    "authswitch books serve /etc/authswitch/switch.toml": "tests/system/test_books.py",
     **{one.text: "tests/system/test_page_of_nodes.py" for one in ALL if OF_NODES.search(one.text)},
 }
 """What another test or make target runs."""
@@ -117,7 +118,7 @@ class Trial:
         self.config = folder / "etc" / "switch.toml"
         scraped = f'scrape_bind = "127.0.0.1:{self.ports["9583"]}"'
         journal = '[journal]\nmode = "files"\ndirectory = "journal"\n\n'
-        store = '[store]\nurl = "sqlite:store.db"\n\n'
+        store = '[store]\nurl = "sqlite:store.db"\n\n[books]\nurl = "sqlite:books.db"\n\n'
         text = self.as_here(self.config.read_text())
         text = text.replace("\n[admin]\n", f"\n[admin]\n{scraped}\n")
         self.config.write_text(text.replace("\n[keys]\n", f"\n{journal}{store}[keys]\n"))

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from alembic import context
+from switch.store.migrating import run_migrations
 
-from switch.store.columns import METADATA
-
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
-    render_as_batch=True,
-    transactional_ddl=True,
-)
-context.run_migrations()
+run_migrations()
