@@ -131,10 +131,18 @@ class Registrar:
         return self.change.update(table, key, values)
 
     def needs_two(self, table: Table, key: str, state: str) -> bool:
-        """Whether a state is not for one alone: who takes money again, or never again, or was not as registered."""
+        """Whether a state is not for one alone: who takes money again, or never again, or was not as registered.
+
+        One alone activates a terminal that awaits its first sign-in: if it had a case, two have released it since.
+        """
         if not self.is_alone or state == "suspended":
             return False
-        return table is MERCHANTS or (state == "active" and bool(cases_about(self.change.connection, table.name, key)))
+        if table is MERCHANTS:
+            return True
+        connection = self.change.connection
+        if state != "active" or row_of(connection, table, key)["state"] == AWAITING:
+            return False
+        return bool(cases_about(connection, table.name, key))
 
     def set_state(self, table: Table, key: str, state: str) -> bool:
         """Suspend, release or close a merchant or terminal; False where it was so before.

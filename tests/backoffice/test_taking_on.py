@@ -29,10 +29,11 @@ from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.merchants.binding_desk import Binder, Verification, wanted_of
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS
+from switch.merchants.cases import close_case
 from switch.merchants.registering import Registrar
 from switch.merchants.rows import Compiler
 from switch.merchants.source import changes_since, whole
-from switch.merchants.suspects import Proof
+from switch.merchants.suspects import Proof, Suspect, tell
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.proposals.deciding import Desk, proposal_of
 from switch.store.audit import AUDIT, head
@@ -283,6 +284,18 @@ def test_who_is_released_before_it_was_ever_active_awaits_its_first_sign_in_agai
     assert office.activates(code) == ""
     sets(office, "suspended")
     sets(office, "active")
+    assert office.state(TERMINALS, TERMINAL) == "active"
+
+
+def test_one_of_which_a_case_was_closed_is_still_activated_by_its_code(office):
+    code = office.assigns(Machine("SN-1")).codes[TERMINAL]
+    with changing(office.store, "daemon", "a test", AT) as change:
+        tell(change, Suspect("elsewhere", TERMINAL))
+        close_case(change, Actor("rita"), 1)
+        alone = Registrar(change, office.compiler, is_alone=True)
+        assert alone.needs_two(TERMINALS, TERMINAL, "active")
+        Registrar(change, office.compiler).set_state(TERMINALS, TERMINAL, "active")
+        assert activate(Clerk(change, Actor("jo"), RULES), alone, TERMINAL, code) == ""
     assert office.state(TERMINALS, TERMINAL) == "active"
 
 
