@@ -229,15 +229,16 @@ def _make_keys(keys: KeyFile, terminal: str, algorithm: str) -> None:
 
 
 def _next_number(change: Change, table: Table, prefix: str, digits: int, keys: KeyFile | None = None) -> str:
-    """The number behind the highest one that begins so: none ever comes again.
+    """The number behind the highest one that begins so: none ever comes again. One with letters in it is none.
 
     One that has keys already is passed over: they may be those of a machine that another registry knows, or were left
     by an assignment that did not come to its end.
     """
     key = key_column(table)
     mine = (key.like(f"{prefix}%"), func.length(key) == digits)
-    highest = change.connection.execute(select(func.max(key)).where(*mine)).scalar_one()
-    running = 0 if highest is None else int(highest.removeprefix(prefix))
+    numbers = change.connection.execute(select(key).where(*mine).order_by(key.desc()).execution_options(yield_per=100))
+    with numbers:
+        running = next((int(rest) for one in numbers.scalars() if (rest := one.removeprefix(prefix)).isdecimal()), 0)
     while True:
         running += 1
         number = f"{prefix}{running:0{digits - len(prefix)}}"

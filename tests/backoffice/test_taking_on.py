@@ -191,6 +191,16 @@ def test_a_number_that_has_keys_already_is_passed_over(office):
     assert office.keys.get("terminal/30000001/tak").value == value
 
 
+def test_what_has_letters_in_it_is_no_number(office):
+    with office.at_work() as (_, registrar):
+        registrar.add_merchant({"id": "89811005942000A", "name": "By hand", "category": "5942"})
+        for terminal in ("30000A00", "30000005", "3000000A"):
+            one = {"id": terminal, "merchant": "89811005942000A", "mac_algorithm": "none", "pin_format": "none"}
+            registrar.add_terminal(one)
+    done = office.assigns(Machine("SN-1"))
+    assert (done.merchant, list(done.codes)) == (MERCHANT, ["30000006"])
+
+
 def test_numbers_end_somewhere(office):
     with office.at_work() as (_, registrar):
         registrar.add_merchant({"id": "898110059429999", "name": "The last", "category": "5942"})
