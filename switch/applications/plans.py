@@ -232,10 +232,17 @@ def _fee_words(plan: Plan, card_type: str) -> str:
     fee = next((one for one in plan.fees if one.card_type == card_type), None)
     if fee is None:
         return "not taken"
-    words = f"{fee.rate_ppm / 10_000:.2f} %"
+    words = f"{_percent(fee.rate_ppm)} %"
     if fee.fixed_minor:
         words += f" + {_money(plan, fee.fixed_minor)}"
     return words if fee.cap_minor is None else f"{words}, at most {_money(plan, fee.cap_minor)}"
+
+
+def _percent(ppm: int) -> str:
+    """All of it, with two decimals at least: it is a price."""
+    whole, rest = divmod(ppm, 10_000)
+    decimals = f"{rest:04}"
+    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
 def _deposit_words(plan: Plan) -> str:

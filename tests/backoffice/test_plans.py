@@ -64,6 +64,9 @@ def test_plans_stand_side_by_side():
     lines = dict(side_by_side(PLANS))
     assert lines["debit card"] == ["0.50 %, at most 20.00 CNY", "0.45 %, at most 18.00 CNY"]
     assert lines["foreign card"] == ["2.60 %", "not taken"]
+    fees = [PLANS[0].fees[0].model_copy(update={"rate_ppm": ppm, "cap_minor": None}) for ppm in (5_250, 49, 100_000)]
+    plans = [PLANS[0].model_copy(update={"fees": (fee,)}) for fee in fees]
+    assert dict(side_by_side(plans))["debit card"] == ["0.525 %", "0.0049 %", "10.00 %"]
     assert lines["deposit"] == ["199.00 CNY, back after 365 days if the terminal comes back whole", "none"]
     assert lines["credit cards a day"][1] == "1,000.00 CNY (unconfirmed (2016): one identity at one acquirer)"
     assert lines["benefits"][0] == "no monthly fee (2026-11-01 to 2027-01-31)"
