@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import asin, cos, pi, radians, sin, sqrt
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.engine import Connection
 
 from switch.applications.checks import Twin
@@ -16,6 +16,8 @@ from switch.store.sealing import plain
 
 EARTH_METRES = 6_371_000
 METRES_OF_DEGREE = EARTH_METRES * pi / 180
+CIRCLE = 360 * MILLION
+QUARTER = 90 * MILLION
 GIVEN_UP = ("withdrawn", "expired")
 TWINS_MAX = 100
 
@@ -48,11 +50,24 @@ def _same_place(connection: Connection, row: Mapping[str, Any], near_metres: int
     is_near: ColumnElement[bool] = APPLICATIONS.c.place == row["place"]
     if row["latitude_e6"] is not None:
         span = round(near_metres / METRES_OF_DEGREE * MILLION) + 1
-        latitude = APPLICATIONS.c.latitude_e6
-        is_near = or_(is_near, latitude.between(row["latitude_e6"] - span, row["latitude_e6"] + span))
+        latitude, longitude = APPLICATIONS.c.latitude_e6, APPLICATIONS.c.longitude_e6
+        is_near = or_(
+            is_near,
+            and_(
+                latitude.between(row["latitude_e6"] - span, row["latitude_e6"] + span),
+                or_(*(longitude.between(west, east) for west, east in _longitudes(row, span))),
+            ),
+        )
     for one in _others(connection, row, is_near):
         if plain(one["place"]) == plain(row["place"]) or metres_between(one, row) <= near_metres:
             yield Twin(one["id"], one["state"], "place")
+
+
+def _longitudes(row: Mapping[str, Any], span: int) -> list[tuple[int, int]]:
+    """Between which longitudes a place may be that is at most so many millionths of a degree away, in any direction."""
+    narrow = cos(radians(min(abs(row["latitude_e6"]) + span, QUARTER) / MILLION))
+    wide = min(round(span / narrow) + 1, 2 * QUARTER) if narrow > span / (2 * QUARTER) else 2 * QUARTER
+    return [(row["longitude_e6"] + turn - wide, row["longitude_e6"] + turn + wide) for turn in (-CIRCLE, 0, CIRCLE)]
 
 
 def _others(connection: Connection, row: Mapping[str, Any], same: ColumnElement[bool]) -> list[Mapping[str, Any]]:

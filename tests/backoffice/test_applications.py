@@ -30,7 +30,7 @@ from switch.applications.own import is_applicant
 from switch.applications.policy import load_policy
 from switch.applications.states import AFTER, OPEN, STEPS
 from switch.applications.tables import APPLICATION_STATES
-from switch.applications.twins import metres_between
+from switch.applications.twins import TWINS_MAX, metres_between, twins_of
 from switch.files.problems import ConfigError
 from switch.store.changing import changing
 from switch.store.copying import back_up
@@ -458,6 +458,21 @@ def test_a_distance_is_one_on_the_earth():
     assert metres_between(beijing, {"latitude_e6": None, "longitude_e6": None}) == float("inf")
     date_line = ({"latitude_e6": 0, "longitude_e6": one} for one in (179_999_900, -179_999_900))
     assert metres_between(*date_line) < 30
+
+
+def test_a_near_place_is_found_among_very_many_of_its_latitude(store):
+    begin(store)
+    with clerk(store, "jo") as one:
+        for number in range(TWINS_MAX):
+            one.enter(COMPANY.model_copy(update={"place": f"Road {number}", "longitude": number / 10}), f"2{number:09}")
+        for latitude, longitude in ((39.9087, 116.3975), (0.0, 180.0), (89.9999, 0.0)):
+            here = {"latitude": latitude, "longitude": longitude, "place": "Kai 1"}
+            near = {"latitude": latitude, "longitude": -180.0 if longitude == 180 else longitude + 0.0003}
+            first, _ = one.enter(COMPANY.model_copy(update=here))
+            second, _ = one.enter(COMPANY.model_copy(update=here | near | {"place": "Kai 2"}))
+            row = application_of(one.change.connection, second)
+            found = twins_of(one.change.connection, row, 50)
+            assert first in [twin.reference for twin in found if twin.what == "place"]
 
 
 # --- rules and lists --------------------------------------------------------------------------------------------------
