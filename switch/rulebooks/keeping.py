@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from switch.files.problems import ConfigError
@@ -76,13 +76,14 @@ def put(change: Change, kind: str, rulebook: Rulebook, check: Check) -> tuple[di
     }
     change.insert(RULEBOOKS, row)
     change.connection.execute(RULEBOOK_BODIES.insert().values(id=row["id"], body=body))
-    return _told(change.connection, row), True
+    return _told(row, None), True
 
 
 def versions(connection: Connection, kind: str, most: int) -> list[dict[str, Any]]:
     """Versions as programs read them, the newest first: without what they say, and whether they are in force."""
     query = select(RULEBOOKS).where(RULEBOOKS.c.kind == kind).order_by(RULEBOOKS.c.version.desc()).limit(most)
-    return [_told(connection, dict(row)) for row in connection.execute(query).mappings().all()]
+    current = _in_force(connection, kind)
+    return [_told(dict(row), current) for row in connection.execute(query).mappings()]
 
 
 def version_of(connection: Connection, kind: str, version: int | None) -> tuple[dict[str, Any], Rulebook]:
@@ -92,17 +93,13 @@ def version_of(connection: Connection, kind: str, version: int | None) -> tuple[
         NoSuchError: There is none.
         RefusedError: What it says is not what was put there.
     """
-    if version is None:
-        current = find_row(connection, RULEBOOKS_IN_FORCE, kind)
-        if current is None:
-            raise NoSuchError(f"no version of the {TITLES[kind]} is in force")
-        key = current["rulebook"]
-    else:
-        key = f"{kind}@{version}"
+    key = _in_force(connection, kind) if version is None else f"{kind}@{version}"
+    if key is None:
+        raise NoSuchError(f"no version of the {TITLES[kind]} is in force")
     row = find_row(connection, RULEBOOKS, key)
     if row is None:
         raise NoSuchError(f"there is no version {version} of the {TITLES[kind]}")
-    return _told(connection, row), _rulebook_of(connection, row)
+    return _told(row, _in_force(connection, kind)), Rulebook.of_body(key, _body_of(connection, row))
 
 
 def in_force(connection: Connection, kind: str, known: tuple[int, str]) -> InForce | None:
@@ -123,9 +120,7 @@ def in_force(connection: Connection, kind: str, known: tuple[int, str]) -> InFor
         )
     if row is None or turn == known[0]:
         return None
-    _rulebook_of(connection, row._asdict())
-    body = connection.execute(select(RULEBOOK_BODIES.c.body).where(RULEBOOK_BODIES.c.id == row.id)).scalar_one()
-    return InForce(kind, row.version, turn, hashed, body)
+    return InForce(kind, row.version, turn, hashed, _body_of(connection, row._asdict()))
 
 
 def enforcing_kind(checks: Mapping[str, Check]) -> Kind:
@@ -176,14 +171,19 @@ def enforce(change: Change, kind: str, version: int, check: Check) -> None:
     change.update(RULEBOOKS_IN_FORCE, kind, {"rulebook": key, "turn": current["turn"] + 1, "since": change.at})
 
 
-def _rulebook_of(connection: Connection, row: Mapping[str, Any]) -> Rulebook:
+def _body_of(connection: Connection, row: Mapping[str, Any]) -> str:
     query = select(RULEBOOK_BODIES.c.body).where(RULEBOOK_BODIES.c.id == row["id"])
     body = connection.execute(query).scalar_one_or_none()
     if body is None or hash_of(body) != row["hash"]:
         raise RefusedError(f"{row['id']}: what it says is not what was put there")
-    return Rulebook.of_body(row["id"], body)
+    return str(body)
 
 
-def _told(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
-    query = select(func.count()).where(RULEBOOKS_IN_FORCE.c.rulebook == row["id"])
-    return {**told_row(row), "in_force": bool(connection.execute(query).scalar_one())}
+def _in_force(connection: Connection, kind: str) -> str | None:
+    """The key of the version that is in force; None where none is."""
+    current = find_row(connection, RULEBOOKS_IN_FORCE, kind)
+    return None if current is None else str(current["rulebook"])
+
+
+def _told(row: Mapping[str, Any], current: str | None) -> dict[str, Any]:
+    return {**told_row(row), "in_force": row["id"] == current}
