@@ -30,8 +30,6 @@ ASK_SECONDS = 1.0
 CLOSE_SECONDS = 4.5
 """Longer than a worker waits until the end of an entry is durable; less than a command waits for the desk."""
 
-"""With these a worker's reason begins or ends, where a restart brings it along, its own or another worker's."""
-
 LENGTH = struct.Struct(">I")
 REFUSALS: Mapping[str, type[ValueError | NotOwed | NotExchanged]] = {
     "not owed": NotOwed,
