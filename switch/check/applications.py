@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from switch.check.rulebooks import checks
@@ -54,6 +55,17 @@ def open_rules(config: Config) -> tuple[Rules, KeyFile]:
         raise
 
 
+def open_policy(config: Config) -> Policy:
+    """The limits, deadlines and papers of the rules, without lists and keys.
+
+    Raises:
+        ConfigError: ``[applications]`` is not there, or what it names cannot be used.
+    """
+    from switch.applications.policy import load_policy
+
+    return load_policy(_rules_file(config))
+
+
 def kinds_of(config: Config, compiler: Compiler) -> list[Kind]:
     """All that two people change. The rules are opened when a change of a merchant that was taken on is tried or made.
 
@@ -77,10 +89,13 @@ def kinds_of(config: Config, compiler: Compiler) -> list[Kind]:
 
 def _read(config: Config) -> tuple[Policy, Lists]:
     from switch.applications.lists import load_lists
-    from switch.applications.policy import load_policy
 
+    policy = open_policy(config)
+    return policy, load_lists(policy.lists, _rules_file(config).parent)
+
+
+def _rules_file(config: Config) -> Path:
     if config.applications is None:
         reason = "is required: it names the rules by which merchants are taken on"
         raise ConfigError([Problem(str(config.file), "applications", reason)])
-    policy = load_policy(config.applications.rules)
-    return policy, load_lists(policy.lists, config.applications.rules.parent)
+    return config.applications.rules

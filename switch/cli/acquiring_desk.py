@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from switch.applications.applying import Clerk, Rules
+from switch.applications.applying import Clerk
 from switch.applications.looking_after import kinds_of_proposals
-from switch.check.applications import open_rules
+from switch.applications.policy import Policy
+from switch.check.applications import open_policy, open_rules
 from switch.check.row_compiler import compiler_of
 from switch.cli.journal_reading import load
 from switch.cli.registry_desk import in_words
@@ -59,9 +60,7 @@ def acquiring(config_file: Path, why: str, right: str | None = None) -> Iterator
 
 
 @contextmanager
-def looking(config_file: Path) -> Iterator[tuple[Store, Rules]]:
-    """The store and the rules, to look something up."""
-    with in_words():
-        rules, keys = open_rules(load(config_file))
-        with keys, opened_store(config_file) as store:
-            yield store, rules
+def looking(config_file: Path) -> Iterator[tuple[Store, Policy]]:
+    """The store and the limits of the rules, to look something up; no key is needed for that."""
+    with in_words(), opened_store(config_file) as store:
+        yield store, open_policy(load(config_file))

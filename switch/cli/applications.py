@@ -19,13 +19,13 @@ from switch.applications.states import words
 from switch.applications.tables import APPLICATION_STATES, APPLICATIONS
 from switch.applications.taking_on import Machine, assign
 from switch.base.error_words import words_of
-from switch.cli.acquiring_desk import Reference, acquiring, looking
+from switch.cli.acquiring_desk import Reference, acquiring
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import print_row, print_rows
 from switch.cli.registry_desk import Most, require_state
 from switch.cli.report import refuse
-from switch.cli.store_opening import WhyOption
+from switch.cli.store_opening import WhyOption, opened_store
 from switch.files.datafile import read_regular
 from switch.files.private import write_private
 from switch.files.problems import ConfigError
@@ -277,7 +277,7 @@ def show(config: ConfigFile, reference: Reference, *, as_json: AsJson = False) -
 
     Example: authswitch applications show switch.toml K7Q2M9XW4T
     """
-    with looking(config) as (store, _), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         row = application_of(connection, reference)
     print_row(told_row(row), as_json=as_json)
 
@@ -300,7 +300,7 @@ def list_(
     query = select(APPLICATIONS).order_by(APPLICATIONS.c.entered_at).limit(most)
     if state is not None:
         query = query.where(APPLICATIONS.c.state == state)
-    with looking(config) as (store, _), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         rows = [told_row(dict(row)) for row in connection.execute(query).mappings()]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -311,7 +311,7 @@ def checks(config: ConfigFile, reference: Reference, *, as_json: AsJson = False)
 
     Example: authswitch applications checks switch.toml K7Q2M9XW4T
     """
-    with looking(config) as (store, _), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         rows = results_of(connection, reference)
     print_rows(map(told_row, rows), ("round", "name", "outcome", "reason", "source"), as_json=as_json)
 
@@ -322,7 +322,7 @@ def documents(config: ConfigFile, reference: Reference, *, as_json: AsJson = Fal
 
     Example: authswitch applications documents switch.toml K7Q2M9XW4T
     """
-    with looking(config) as (store, _), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         rows = documents_of(connection, reference)
     print_rows(map(told_row, rows), ("id", "kind", "content_type", "bytes", "at"), as_json=as_json)
 
@@ -333,7 +333,7 @@ def steps(config: ConfigFile, reference: Reference, *, as_json: AsJson = False) 
 
     Example: authswitch applications steps switch.toml K7Q2M9XW4T
     """
-    with looking(config) as (store, _), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         rows = steps_of(connection, reference)
     print_rows(map(told_row, rows), ("number", "at", "who", "state", "why"), as_json=as_json)
 

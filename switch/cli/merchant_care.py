@@ -25,7 +25,7 @@ from switch.cli.binding_options import Reference, Verified, VerifiedBy, Verified
 from switch.cli.journal_reading import AsJson, ConfigFile, fail
 from switch.cli.listing import print_row, print_rows
 from switch.cli.registry_desk import Key, waits
-from switch.cli.store_opening import WhyOption
+from switch.cli.store_opening import WhyOption, opened_store
 from switch.store.columns import told_row
 
 DUE_COLUMNS = ("merchant", "what", "day", "source")
@@ -52,7 +52,7 @@ def profile(config: ConfigFile, key: Key, *, as_json: AsJson = False) -> None:
 
     Example: authswitch merchants profile switch.toml 898110059420001
     """
-    with looking(config) as (store, _), store.reading() as connection:
+    with opened_store(config) as store, store.reading() as connection:
         row = profile_of(connection, key)
     print_row(told_row(row), as_json=as_json)
 
@@ -119,8 +119,8 @@ def due(config: ConfigFile, *, as_json: AsJson = False) -> None:
 
     Example: authswitch merchants due switch.toml
     """
-    with looking(config) as (store, rules), store.reading() as connection:
-        found = [told_row(asdict(one)) for one in due_soon(connection, rules.policy, _today())]
+    with looking(config) as (store, policy), store.reading() as connection:
+        found = [told_row(asdict(one)) for one in due_soon(connection, policy, _today())]
     print_rows(found, DUE_COLUMNS, as_json=as_json)
 
 

@@ -37,8 +37,8 @@ def due(
 
     Example: authswitch reports due switch.toml
     """
-    with looking(config) as (store, rules), store.reading() as connection:
-        found = [asdict(one) for one in reports(connection, rules.policy.report_days, is_all=is_all)]
+    with looking(config) as (store, policy), store.reading() as connection:
+        found = [asdict(one) for one in reports(connection, policy.report_days, is_all=is_all)]
     rows = [told_row(_flat(one)) for one in found]
     if as_json:
         print_lines(rows)

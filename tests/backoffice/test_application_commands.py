@@ -151,14 +151,15 @@ def test_what_commands_refuse(desk):
 
 
 def test_without_a_store_key_it_is_told_what_to_do(desk):
-    status, output = desk.types("owner", f"authswitch applications list {desk.config}")
+    desk.does("owner", f"authswitch applications list {desk.config}")  # nothing is opened for it
+    status, output = desk.types("owner", f"authswitch applications daily {desk.config} --why x")
     assert status == 1
     assert "authswitch store renew-key" in re.sub(r"\s+", " ", output)
 
 
 def test_a_configuration_without_rules_is_told(desk):
     desk.config.write_text(desk.config.read_text().replace(APPLIED, ""))
-    status, output = desk.types("owner", f"authswitch applications list {desk.config}")
+    status, output = desk.types("owner", f"authswitch applications daily {desk.config} --why x")
     assert status == 2
     assert "names the rules by which merchants are taken on" in re.sub(r"\s+", " ", output)
 
