@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.copying import Copy
-from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.source import Changes, Files, Row, changes_since, whole
 from switch.store.audit import Head
 from switch.store.opening import Store
-from switch.store.problems import StoreError
+from switch.store.problems import RefusedError, StoreError
 from switch.tables.binding import BINDING_KEY
 from switch.tables.key_changes import take_terminal_keys
 from switch.tables.party_states import AWAITING

@@ -17,11 +17,11 @@ from sqlalchemy.engine import Connection
 
 from switch.files.problems import ConfigError, Problem, ProblemList
 from switch.merchants.finding import KEYS_AT_A_TIME, rows_with
-from switch.merchants.problems import RefusedError
 from switch.merchants.registering import Registrar, text_fault
 from switch.merchants.rows import MERCHANT_FILE, TERMINAL_FILE, as_judged, file_of, line_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.changing import key_column, text_lengths
+from switch.store.problems import RefusedError
 from switch.tables.party_states import AWAITING
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
 

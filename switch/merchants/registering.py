@@ -10,10 +10,10 @@ from sqlalchemy import Table, select
 
 from switch.merchants.binding_tables import BINDINGS
 from switch.merchants.cases import cases_about
-from switch.merchants.problems import RefusedError
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.changing import Change, find_row, row_of
+from switch.store.problems import RefusedError
 from switch.tables.party_states import AWAITING
 
 FIXED = {MERCHANTS.name: {"since"}, TERMINALS.name: {"merchant"}}

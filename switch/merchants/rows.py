@@ -8,7 +8,7 @@ from typing import Any
 
 from switch.files.problems import PROBLEMS_MAX, ConfigError, Problem
 from switch.keys import KeySource
-from switch.merchants.problems import RefusedError
+from switch.store.problems import RefusedError
 from switch.tables.binding import BindingRule
 from switch.tables.party_states import AWAITING
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry

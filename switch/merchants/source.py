@@ -11,11 +11,11 @@ from sqlalchemy.engine import Connection
 
 from switch.merchants.binding_tables import BINDINGS, CASES, ELEMENTS
 from switch.merchants.finding import KEYS_AT_A_TIME
-from switch.merchants.problems import RefusedError
 from switch.merchants.rows import file_of
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
 from switch.store.changing import key_column
+from switch.store.problems import RefusedError
 from switch.tables.party_states import AWAITING, awaiting_until
 from switch.tables.registry import BOUND_MERCHANT_COLUMNS, BOUND_TERMINAL_COLUMNS
 

@@ -18,7 +18,6 @@ from switch.config import Config
 from switch.files.problems import ConfigError
 from switch.merchants.first_sign_ins import FirstSignInFolder
 from switch.merchants.following import Follower, RefusedStepError, Step
-from switch.merchants.problems import RefusedError
 from switch.merchants.suspects import SuspectFolder
 from switch.path.engine import Engine
 from switch.server.first_sign_ins import FirstSignInKeeper
@@ -26,7 +25,7 @@ from switch.server.node_keys import NodeKeys
 from switch.server.registry_gauges import RegistryGauges
 from switch.server.suspects import SuspectKeeper
 from switch.store.audit import Head
-from switch.store.problems import StoreError
+from switch.store.problems import RefusedError, StoreError
 from switch.tables.registry import Registry
 from switch.tables.registry_changes import RegistryChange
 
