@@ -16,7 +16,6 @@ from switch.cli.registry_desk import (
     Kinds,
     Most,
     Proposes,
-    StateOption,
     add_common_commands,
     given,
     list_rows,
@@ -202,7 +201,9 @@ add_terminal_commands(app)
 def list_(
     config: ConfigFile,
     merchant: Annotated[str | None, typer.Option("--merchant", help="Only this merchant's.")] = None,
-    state: StateOption = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help=f"Only those that are {', '.join(TERMINAL_STATES)}.")
+    ] = None,
     most: Most = 100,
     *,
     as_json: AsJson = False,
