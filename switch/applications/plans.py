@@ -166,8 +166,9 @@ def set_offered(change: Change, key: str, *, is_offered: bool) -> bool:
     """Offer a plan no longer, or again; contracts that have it stay. False where it was so before.
 
     Raises:
-        NoSuchRowError: There is none.
+        NoSuchError: There is none.
     """
+    row_of(change.connection, PLANS, key)
     return change.update(PLANS, key, {"state": "offered" if is_offered else "withdrawn"})
 
 

@@ -124,7 +124,6 @@ def _add_plans(router: APIRouter, office: Office) -> None:
 def _add_step(router: APIRouter, office: Office, step: str, *, is_offered: bool) -> None:
     def do_step(request: Request, key: Key, body: Why) -> Response:
         def do(work: Work) -> Answer:
-            row_of(work.change.connection, PLANS, key)
             set_offered(work.change, key, is_offered=is_offered)
             return Answer(_told_plan(row_of(work.change.connection, PLANS, key)))
 

@@ -16,7 +16,7 @@ from switch.applications.plans import (
 )
 from switch.files.problems import ConfigError
 from switch.store.changing import changing
-from switch.store.problems import NoSuchRowError, RefusedError
+from switch.store.problems import NoSuchError, RefusedError
 from switch.store.proving import flaws
 
 from .acquiring import AT, CONTRACT, SAMPLES
@@ -56,7 +56,7 @@ def test_a_plan_is_for_whom_it_is_offered_to_and_as_long(store):
         ):
             with pytest.raises(RefusedError, match=words):
                 offered_plan(connection, key, kind)
-    with pytest.raises(NoSuchRowError):
+    with pytest.raises(NoSuchError, match="there is no plan tent@1"):
         change(store, set_offered, "tent@1", is_offered=True)
 
 
