@@ -20,6 +20,9 @@ from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=CHARACTERS_MAX)]
+NAME_BYTES_MAX = 255
+"""Of a merchant's name, as the switch reads it: one that is longer could not be taken on."""
+
 MILLION = 1_000_000
 SEALED = {"identity": "identity", "representative": "identity", "account": "account", "contact": "contact"}
 """Columns that are sealed, and what each is: the same person is found as an applicant and as a representative."""
@@ -59,6 +62,13 @@ class Form(Section):
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str) and (not text.isprintable() or text != text.strip()):
             raise ValueError("needed a printable text without blanks around it")
+        return value
+
+    @field_validator("trading_name")
+    @classmethod
+    def _kept_by_the_switch(cls, value: str) -> str:
+        if len(value.encode()) > NAME_BYTES_MAX:
+            raise ValueError(f"is {len(value.encode())} bytes long in UTF-8; it may be {NAME_BYTES_MAX} bytes")
         return value
 
     @model_validator(mode="after")

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from switch.access.actor import Actor
 from switch.applications.applying import Clerk, application_of
+from switch.applications.forms import Form
 from switch.applications.looking_after import (
     due_soon,
     kinds_of_proposals,
@@ -199,6 +201,15 @@ def test_what_has_letters_in_it_is_no_number(office):
             registrar.add_terminal(one)
     done = office.assigns(Machine("SN-1"))
     assert (done.merchant, list(done.codes)) == (MERCHANT, ["30000006"])
+
+
+def test_the_longest_name_that_an_applicant_can_tell_is_taken_on(store, tmp_path):
+    told = {name: getattr(COMPANY, name) for name in Form.model_fields}
+    longest = Form.model_validate(told | {"trading_name": "书" * 85})
+    office = Office(store, tmp_path, longest)
+    office.assigns(Machine("SN-1"))
+    with pytest.raises(ValidationError, match="255 bytes"):
+        Form.model_validate(told | {"trading_name": "书" * 86})
 
 
 def test_numbers_end_somewhere(office):
