@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -19,11 +19,7 @@ from switch.access.token_file import FileToken
 from switch.access.token_proof import UnknownTokenError, checked, expiry, id_of, new_token
 from switch.store.changing import Change
 from switch.store.columns import told_row
-from switch.store.opening import Store
 from switch.store.problems import NoSuchError, RefusedError
-
-USE_SECONDS = 60
-"""So often at most the last use is noted."""
 
 CHAIN_MAX = 8
 """So many tokens may stand behind one another."""
@@ -109,23 +105,6 @@ def bearer(connection: Connection, text: str, at: datetime) -> Actor:
         raise UnknownTokenError(f"{row['id']} is {person['id']}'s, who has left")
     people = frozenset(name for one in chain_of(connection, row["id"]) for name in people_in(one))
     return replace(actor_of(person), token=row["id"], behind=people | system_users_of(connection, people))
-
-
-def note_use(store: Store, key: str, at: datetime) -> None:
-    """Keep when a token was used last, at most once a minute; by its id, once it was proved.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    query = select(TOKEN_USES.c.used_at).where(TOKEN_USES.c.token == key)
-    with store.reading() as connection:
-        last = connection.execute(query).scalar_one_or_none()
-    if last is not None and at - last < timedelta(seconds=USE_SECONDS):
-        return
-    with store.writing() as connection:
-        changed = connection.execute(TOKEN_USES.update().where(TOKEN_USES.c.token == key).values(used_at=at))
-        if not changed.rowcount:
-            connection.execute(TOKEN_USES.insert().values(token=key, used_at=at))
 
 
 def tokens_of(connection: Connection, person: str | None) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class Gate(Door):
     def __init__(
         self, apps: tuple[ASGIApp, ASGIApp], section: ApplicantsSection, metrics: Metrics, prover: Prover, site: Site
     ) -> None:
-        super().__init__(_both(*apps), metrics)
+        super().__init__(_both(*apps), metrics, section.connections_max)
         self._section = section
         self._prover = prover
         self._site = site

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -82,22 +84,28 @@ def describe_proof(api: FastAPI, name: str, scheme: dict[str, str], needs: Calla
 
 
 def machine_routes(store: Store, metrics: Metrics) -> APIRouter:
-    """The routes that say how the process does."""
+    """The routes that say how the process does; they need none of the threads in which requests are done."""
     router = APIRouter(tags=["machines"])
 
+    own_threads = ThreadPoolExecutor(1, "machines")
+
+    def ask() -> None:
+        with store.reading():
+            pass
+
     @describe(router, "GET", "/livez", right=None, example="live\n", media_type="text/plain")
-    def live() -> Response:
+    async def live() -> Response:
         """Say that the process does its work."""
         return PlainTextResponse("live\n")
 
     @describe(router, "GET", "/readyz", right=None, example="ready\n", media_type="text/plain")
-    def ready() -> Response:
+    async def ready() -> Response:
         """Say whether the database can be asked."""
-        with store.reading():
-            return PlainTextResponse("ready\n")
+        await asyncio.get_running_loop().run_in_executor(own_threads, ask)
+        return PlainTextResponse("ready\n")
 
     @describe(router, "GET", "/metrics", right=None, example="# HELP ...\n", media_type="text/plain")
-    def measured() -> Response:
+    async def measured() -> Response:
         """Tell the metrics, for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -6,7 +6,8 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -29,6 +30,13 @@ IMPORT_SUFFIXES = ("/imports", "/versions")
 IMPORT_RIGHT = "registry.change"
 BODY_SECONDS = 120.0
 """Within this a body must have come."""
+
+READING = ("GET", "HEAD", "OPTIONS")
+CHANGES_MAX = 10
+"""So many changes have a thread at once; others wait for that without one, so that who reads finds his."""
+
+CHANGE_SECONDS = 30.0
+"""So long one waits for that."""
 
 STRANGERS = ""
 HEADERS = (
@@ -109,14 +117,17 @@ class Door:
     Args:
         app: The application.
         metrics: Where requests are counted.
+        connections_max: Requests at once; of these half may be changes.
     """
 
     headers: tuple[tuple[bytes, bytes], ...] = HEADERS
     """Of each answer."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, connections_max: int) -> None:
         self._app = app
         self._metrics = metrics
+        self._changes = asyncio.Semaphore(CHANGES_MAX)
+        self._changes_left = max(1, connections_max // 2)
 
     async def admit(self, request: Request) -> bytes:
         """Let a request in; its body.
@@ -151,14 +162,41 @@ class Door:
 
         request = Request(scope, receive)
         try:
-            state["body"] = await self.admit(request)
-        except (ProblemError, StoreError) as error:
-            problem = error if isinstance(error, ProblemError) else away(request, error)
-            await self.refusal(request, problem)(scope, receive, send_on)
-        else:
-            await self._app(scope, _told_again(state["body"], receive), send_on)
+            async with AsyncExitStack() as stack:
+                try:
+                    state["body"] = await self.admit(request)
+                    if request.method not in READING:
+                        await stack.enter_async_context(self._changing())
+                except (ProblemError, StoreError) as error:
+                    problem = error if isinstance(error, ProblemError) else away(request, error)
+                    await self.refusal(request, problem)(scope, receive, send_on)
+                else:
+                    await self._app(scope, _told_again(state["body"], receive), send_on)
         finally:
             self._tell(scope, status, time.monotonic() - began)
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """The turn of a request that may change something.
+
+        Raises:
+            ProblemError: Too many others are before it.
+        """
+        too_many = ProblemError(503, "too many changes at once: try again", headers={"Retry-After": "5"})
+        if not self._changes_left:
+            raise too_many
+        self._changes_left -= 1
+        try:
+            try:
+                await asyncio.wait_for(self._changes.acquire(), CHANGE_SECONDS)
+            except TimeoutError:
+                raise too_many from None
+            try:
+                yield
+            finally:
+                self._changes.release()
+        finally:
+            self._changes_left += 1
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
@@ -191,7 +229,7 @@ class Limits(Door):
     def __init__(
         self, app: ASGIApp, section: BackofficeSection, metrics: Metrics, known: Callable[[Request], Actor]
     ) -> None:
-        super().__init__(app, metrics)
+        super().__init__(app, metrics, section.connections_max)
         self._section = section
         self._who = known
         self._rates = Rates(section.requests_per_second)

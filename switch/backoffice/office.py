@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, Response
 from switch.access.actor import Actor
 from switch.access.attempts import FailedAttempts
 from switch.access.token_proof import UnknownTokenError, shown_token
-from switch.access.tokens import bearer, note_use
+from switch.access.token_uses import TokenUses
+from switch.access.tokens import bearer
 from switch.backoffice.problems import ProblemError
 from switch.backoffice.tables import ANSWERS
 from switch.base.log import get_logger
@@ -77,9 +78,14 @@ class Office:
         self.config = config
         self.store = store
         self._failed = FailedAttempts()
+        self._uses = TokenUses(store)
+
+    def close(self) -> None:
+        """Keep what is to be noted yet."""
+        self._uses.close()
 
     def admit(self, request: Request) -> Actor:
-        """Who asks, before a body is read; that the token was used is noted once it has proved that.
+        """Who asks, before a body is read; that the token was used is noted beside it.
 
         Raises:
             ProblemError: Nobody is known to ask.
@@ -88,7 +94,7 @@ class Office:
         now = datetime.now(UTC)
         with self.store.reading() as connection:
             actor = self._actor(connection, request)
-        note_use(self.store, actor.token, now)
+        self._uses.note(actor.token, now)
         return actor
 
     @contextmanager

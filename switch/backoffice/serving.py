@@ -43,11 +43,12 @@ def serve(config: Config) -> None:
         raise ConfigError([Problem(str(config.file), "backoffice", "is required: it says where to listen")])
     configure_logging(config.log.format, config.log.level)
     store = open_store(config)
-    imports = Imports()
+    imports, office = Imports(), Office(config, store)
     try:
-        run(application(Office(config, store), section, imports), section, ("backoffice", "back office serves"))
+        run(application(office, section, imports), section, ("backoffice", "back office serves"))
     finally:
         imports.close()
+        office.close()
         store.close()
 
 

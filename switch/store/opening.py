@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from switch.store.problems import StoreError
 
 BUSY_SECONDS = 30
-"""How long a writer waits for the one before it."""
+"""How long a writer waits for the one before it: for others of its process, and then for those of others."""
 
 CONNECT_SECONDS_MIN = 2
 CONNECT_SECONDS = 10
@@ -75,6 +76,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._file = _identity(self.place) if self.is_sqlite else None
+        self._writer = threading.Lock()
 
     @classmethod
     def open(
@@ -140,7 +142,7 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """The one transaction that may write; others wait. What an error leaves it by has not happened."""
-        with self._telling(), self._engine.connect() as connection, self._begun(connection):
+        with self._telling(), self._alone(), self._engine.connect() as connection, self._begun(connection):
             yield connection
 
     @contextmanager
@@ -150,7 +152,7 @@ class Store:
         Raises:
             StoreError: Rows name what is not there any more; nothing has happened.
         """
-        with self._telling(), self._engine.connect() as connection:
+        with self._telling(), self._alone(), self._engine.connect() as connection:
             if self.is_sqlite:
                 self._set_foreign_keys(connection, "OFF")
             try:
@@ -161,6 +163,16 @@ class Store:
             finally:
                 if self.is_sqlite:
                     self._set_foreign_keys(connection, "ON")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The one writer of this process: those who wait for it take no connection, which readers need."""
+        if not self._writer.acquire(timeout=BUSY_SECONDS):
+            raise StoreError(f"{self.place}: somebody else has been writing for {BUSY_SECONDS} seconds")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     @contextmanager
     def _begun(self, connection: Connection) -> Iterator[None]:
