@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -22,6 +23,7 @@ from switch.merchants.rows import Compiler
 from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
 from switch.proposals.deciding import SEALED, Desk, Kind
 from switch.store.changing import Change, find_row, row_of
+from switch.store.opening import Store
 from switch.store.problems import RefusedError
 from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
 from switch.tables.party_states import AWAITING
@@ -152,12 +154,16 @@ def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list
     """What two people change of a merchant that was taken on.
 
     Args:
-        opening: Gives the rules, when one of these changes is tried or made.
+        opening: Gives the rules, before one of these changes is tried or made.
         compiler: Says whether the switch would take it.
     """
+    rules_of = cache(opening)
+
+    def prepare(_store: Store, _subject: str, _wanted: Mapping[str, Any]) -> None:
+        rules_of()
 
     def apply_account(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
-        rules = opening()
+        rules = rules_of()
         _require_verified(wanted, rules.policy.account_holder_source)
         _open_profile(change.connection, subject)
         at = Place(MERCHANT_PROFILES.name, "account", subject)
@@ -175,7 +181,7 @@ def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list
             binder.set_elements(subject, {**wanted, **hashes})
 
     def apply_place(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
-        rules = opening()
+        rules = rules_of()
         _require_verified(wanted, rules.policy.account_holder_source)
         _refuse_blocked(rules, ("place", wanted["place"]))
         registrar = Registrar(change, compiler)
@@ -187,8 +193,8 @@ def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list
             registrar.alter(TERMINALS, subject, {"place": wanted["place"]})
 
     return [
-        Kind(ACCOUNT_KIND, ENTERING, APPROVING, apply_account, frozenset({"account"})),
-        Kind(PLACE_KIND, ENTERING, APPROVING, apply_place),
+        Kind(ACCOUNT_KIND, ENTERING, APPROVING, apply_account, frozenset({"account"}), prepare),
+        Kind(PLACE_KIND, ENTERING, APPROVING, apply_place, prepare=prepare),
     ]
 
 

@@ -136,8 +136,9 @@ class Applicants:
             overdue = (*are_drafts, column.deadline <= datetime.now(UTC))
             if connection.execute(select(column.id).where(*overdue).limit(1)).first() is None:
                 return []
+        rules = self.opening()
         with changing(self.store, SERVICE.name, "its time was over") as change:
-            return Clerk(change, SERVICE, self.opening()).expire_overdue(are_own_drafts=True)
+            return Clerk(change, SERVICE, rules).expire_overdue(are_own_drafts=True)
 
     def amend(self, reference: str, changes: Mapping[str, Any]) -> None:
         """Write parts of the form anew; what is not named stays.

@@ -23,7 +23,7 @@ from switch.access.tokens import bearer
 from switch.backoffice.problems import ProblemError
 from switch.backoffice.tables import ANSWERS
 from switch.base.log import get_logger
-from switch.check.applications import kinds_of
+from switch.check.applications import Prepare, kinds_of, nothing_to_prepare
 from switch.check.row_compiler import opened_compiler
 from switch.config.models import Config
 from switch.merchants.registering import Registrar
@@ -64,6 +64,21 @@ class Work:
 
     change: Change
     actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryWork:
+    """A change of the registry under way.
+
+    Attributes:
+        change: The transaction.
+        registrar: Changes the registry in it.
+        desk: Where something is proposed or decided in it.
+    """
+
+    change: Change
+    registrar: Registrar
+    desk: Desk
 
 
 class Office:
@@ -124,27 +139,69 @@ class Office:
         """
         now = datetime.now(UTC)
         with self.store.writing() as connection:
-            actor = self._actor(connection, request)
-            if right is not None:
-                actor.require(right)
-            key = key_of(request, actor.name)
-            if key is not None and (kept := _kept(connection, key, request)) is not None:
+            actor, key, kept = self._begun(connection, request, right)
+            if kept is not None:
                 return kept
             answer = do(Work(Change(connection, actor.name, why, now), actor))
             if key is not None:
                 _keep(connection, key, request, answer, now)
         return JSONResponse(answer.body, answer.status)
 
-    @contextmanager
-    def registrar(self, work: Work) -> Iterator[tuple[Registrar, Desk]]:
-        """What changes the registry, and what proposes to; with the keys as they are now.
+    def answered(self, request: Request, right: str | None) -> Response | None:
+        """What was answered to the same request before, if it comes again; for what takes long before a change.
 
         Raises:
-            KeyFileError: They cannot be read.
+            ProblemError: Nobody is known to ask, or the key was used for something else.
+            RefusedError: He may not.
         """
+        with self.store.reading() as connection:
+            return self._begun(connection, request, right)[2]
+
+    def change_registry(
+        self,
+        request: Request,
+        why: str,
+        right: str | None,
+        do: Callable[[RegistryWork], Answer],
+        prepare: Prepare = nothing_to_prepare,
+    ) -> Response:
+        """The same, with the keys as they are now: what takes long is done before the transaction.
+
+        Args:
+            request: What was asked; its body was read.
+            why: The reason.
+            right: What is needed; None where what is done decides about that.
+            do: Does it.
+            prepare: Does what else takes long.
+
+        Raises:
+            ProblemError: Nobody is known to ask, or the key was used for something else.
+            RefusedError: He may not, or it is against the rules.
+            KeyFileError: The keys cannot be read.
+        """
+        with self.store.reading() as connection:
+            actor, _, kept = self._begun(connection, request, right)
+        if kept is not None:
+            return kept
         with opened_compiler(self.config) as compiler:
-            desk = Desk(work.change, work.actor, kinds_of(self.config, compiler))
-            yield Registrar(work.change, compiler, is_alone=True), desk
+            kinds = kinds_of(self.config, compiler)
+            prepare(actor, self.store, kinds)
+
+            def do_there(work: Work) -> Answer:
+                registrar = Registrar(work.change, compiler, is_alone=True)
+                return do(RegistryWork(work.change, registrar, Desk(work.change, work.actor, kinds.all)))
+
+            return self.change(request, why, right, do_there)
+
+    def _begun(
+        self, connection: Connection, request: Request, right: str | None
+    ) -> tuple[Actor, str | None, Response | None]:
+        """Who asks and may, the key of a repeat, and what was answered before."""
+        actor = self._actor(connection, request)
+        if right is not None:
+            actor.require(right)
+        key = key_of(request, actor.name)
+        return actor, key, None if key is None else _kept(connection, key, request)
 
     def _actor(self, connection: Connection, request: Request) -> Actor:
         text = _token_of(request)

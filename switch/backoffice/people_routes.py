@@ -13,19 +13,22 @@ from pydantic import ConfigDict, Field
 from sqlalchemy import select
 from starlette.responses import Response
 
+from switch.access.actor import Actor
 from switch.access.people import person_of
 from switch.access.people import told_of as person_told
 from switch.access.tables import PEOPLE
 from switch.access.token_proof import DAYS_MAX
 from switch.access.tokens import issue, revoke, tokens_of
 from switch.access.tokens import told_of as token_told
-from switch.backoffice.office import Answer, Office, Work
+from switch.backoffice.office import Answer, Office, RegistryWork, Work
 from switch.backoffice.problems import ProblemError
 from switch.backoffice.routes import Why, describe
-from switch.proposals.deciding import Decision, Desk, newest_proposals, proposal_of, told_of
+from switch.check.applications import Kinds, nothing_to_prepare
+from switch.proposals.deciding import Decision, Desk, newest_proposals, prepare, proposal_of, told_of
 from switch.proposals.people import change_person
 from switch.store.audit import BEGINNING, Head, head, newest_entries
 from switch.store.audit import told_of as entry_told
+from switch.store.opening import Store
 from switch.store.proving import flaws
 
 FLAWS_MAX = 100
@@ -109,12 +112,15 @@ def proposal_routes(office: Office) -> APIRouter:
 
 def _add_decision(router: APIRouter, office: Office, step: str, how: Callable[[Desk, int], Decision]) -> None:
     def decide(request: Request, number: Number, body: Why) -> Response:
-        def do(work: Work) -> Answer:
-            with office.registrar(work) as (_, desk):
-                decision = how(desk, number)
+        def do(work: RegistryWork) -> Answer:
+            decision = how(work.desk, number)
             return Answer({"proposal": number, "state": decision.state, "reason": decision.reason})
 
-        return office.change(request, body.why, None, do)
+        def prepare_it(actor: Actor, store: Store, kinds: Kinds) -> None:
+            prepare(store, kinds.all, number, actor)
+
+        takes_long = prepare_it if how is Desk.approve else nothing_to_prepare
+        return office.change_registry(request, body.why, None, do, takes_long)
 
     decide.__doc__ = (
         f"{step.capitalize()} a proposal.\n\nNobody decides on his own. `state` says what became of it: what cannot be "

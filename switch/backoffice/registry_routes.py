@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from switch.backoffice.importing import Imports
-from switch.backoffice.office import Answer, Office, Work
+from switch.backoffice.office import Answer, Office, RegistryWork
 from switch.backoffice.routes import Why, describe
 from switch.merchants.finding import page_of
 from switch.merchants.importing import export
@@ -152,12 +152,11 @@ def _add_merchants(router: APIRouter, office: Office) -> None:
     def add_merchant(request: Request, body: Merchant) -> Response:
         """Take a merchant on."""
 
-        def do(work: Work) -> Answer:
-            with office.registrar(work) as (registrar, _):
-                registrar.add_merchant(_given(body))
+        def do(work: RegistryWork) -> Answer:
+            work.registrar.add_merchant(_given(body))
             return Answer(told_row(row_of(work.change.connection, MERCHANTS, body.id)), 201)
 
-        return office.change(request, body.why, CHANGE, do)
+        return office.change_registry(request, body.why, CHANGE, do)
 
     @describe(router, "PATCH", "/v1/merchants/{key}", right=CHANGE, example=MERCHANT)
     def change_merchant(request: Request, key: str, body: MerchantChange) -> Response:
@@ -183,12 +182,11 @@ def _add_terminals(router: APIRouter, office: Office) -> None:
     def add_terminal(request: Request, body: Terminal) -> Response:
         """Register a terminal."""
 
-        def do(work: Work) -> Answer:
-            with office.registrar(work) as (registrar, _):
-                registrar.add_terminal(_given(body))
+        def do(work: RegistryWork) -> Answer:
+            work.registrar.add_terminal(_given(body))
             return Answer(told_row(row_of(work.change.connection, TERMINALS, body.id)), 201)
 
-        return office.change(request, body.why, CHANGE, do)
+        return office.change_registry(request, body.why, CHANGE, do)
 
     @describe(router, "PATCH", "/v1/terminals/{key}", right=CHANGE, example=TERMINAL)
     def change_terminal(request: Request, key: str, body: TerminalChange) -> Response:
@@ -200,12 +198,11 @@ def _add_terminals(router: APIRouter, office: Office) -> None:
 
 
 def _alter(office: Office, request: Request, table: Table, key: str, body: Why) -> Response:
-    def do(work: Work) -> Answer:
-        with office.registrar(work) as (registrar, _):
-            registrar.alter(table, key, _given(body))
+    def do(work: RegistryWork) -> Answer:
+        work.registrar.alter(table, key, _given(body))
         return Answer(told_row(row_of(work.change.connection, table, key)))
 
-    return office.change(request, body.why, CHANGE, do)
+    return office.change_registry(request, body.why, CHANGE, do)
 
 
 def _add_common(router: APIRouter, office: Office, table: Table, example: dict[str, Any]) -> None:
@@ -223,14 +220,13 @@ def _add_common(router: APIRouter, office: Office, table: Table, example: dict[s
 
 def _add_step(router: APIRouter, office: Office, table: Table, step: str, state: str) -> None:
     def do_step(request: Request, key: str, body: Why) -> Response:
-        def do(work: Work) -> Answer:
-            with office.registrar(work) as (registrar, desk):
-                done = change_state(registrar, desk, (table, key), state, office.config.proposals_last)
+        def do(work: RegistryWork) -> Answer:
+            done = change_state(work.registrar, work.desk, (table, key), state, office.config.proposals_last)
             if done.proposal is not None:
                 return Answer({"proposal": done.proposal}, 202)
             return Answer(told_row(row_of(work.change.connection, table, key)))
 
-        return office.change(request, body.why, CHANGE, do)
+        return office.change_registry(request, body.why, CHANGE, do)
 
     do_step.__doc__ = f"{step.capitalize()} one of the {table.name}.\n\nWhat needs two people is proposed: 202."
     example = {**(MERCHANT if table is MERCHANTS else TERMINAL), "state": state}

@@ -8,12 +8,15 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from switch.backoffice.office import Answer, Office, Work
+from switch.access.actor import Actor
+from switch.backoffice.office import Answer, Office, RegistryWork, Work
 from switch.backoffice.routes import Why, describe
+from switch.check.applications import Kinds
 from switch.check.row_compiler import opened_compiler
 from switch.check.rulebooks import checks
-from switch.rulebooks.keeping import propose, put, version_of, versions
+from switch.rulebooks.keeping import checked, propose, put, version_of, versions
 from switch.rulebooks.rulebooks import TITLES, Rulebook, text_of
+from switch.store.opening import Store
 
 READ, CHANGE = "registry.read", "registry.change"
 ROW = {
@@ -88,22 +91,28 @@ def _add_changing(router: APIRouter, office: Office, kind: str) -> None:
     title, row = TITLES[kind], {**ROW, "id": f"{kind}@3", "kind": kind}
 
     def put_version(request: Request, body: Texts) -> Response:
+        if (kept := office.answered(request, CHANGE)) is not None:
+            return kept
+        tables = {name: text_of(name, text.encode()) for name, text in body.tables.items()}
+        rulebook = Rulebook("text", text_of("text", body.text.encode()), tables)
+        with opened_compiler(office.config) as compiler:
+            taken = checked(rulebook, checks(office.config, compiler.keys)[kind])
+
         def do(work: Work) -> Answer:
-            tables = {name: text_of(name, text.encode()) for name, text in body.tables.items()}
-            rulebook = Rulebook("text", text_of("text", body.text.encode()), tables)
-            with opened_compiler(office.config) as compiler:
-                found, is_new = put(work.change, kind, rulebook, checks(office.config, compiler.keys)[kind])
+            found, is_new = put(work.change, kind, taken)
             return Answer(found, 201 if is_new else 200)
 
         return office.change(request, body.why, CHANGE, do)
 
     def propose_version(request: Request, version: Version, body: Why) -> Response:
-        def do(work: Work) -> Answer:
-            with office.registrar(work) as (_, desk):
-                number = propose(desk, work.change.connection, kind, version, office.config.proposals_last)
+        def do(work: RegistryWork) -> Answer:
+            number = propose(work.desk, work.change.connection, kind, version, office.config.proposals_last)
             return Answer({"proposal": number}, 202)
 
-        return office.change(request, body.why, CHANGE, do)
+        def read(_actor: Actor, store: Store, kinds: Kinds) -> None:
+            kinds.verdicts.read(store, kind, version)
+
+        return office.change_registry(request, body.why, CHANGE, do, read)
 
     put_version.__doc__ = (
         f"Keep the next version of the {title}.\n\nIt is not in force yet. A text that a switch would not take is "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,14 @@ from switch.files.problems import ConfigError, Problem
 from switch.keys import KeyFile
 
 if TYPE_CHECKING:
+    from switch.access.actor import Actor
     from switch.applications.applying import Rules
     from switch.applications.lists import Lists
     from switch.applications.policy import Policy
     from switch.merchants.rows import Compiler
     from switch.proposals.deciding import Kind
+    from switch.rulebooks.keeping import Verdicts
+    from switch.store.opening import Store
 
 
 def applications_problems(config: Config) -> list[Problem]:
@@ -66,8 +71,29 @@ def open_policy(config: Config) -> Policy:
     return load_policy(_rules_file(config))
 
 
-def kinds_of(config: Config, compiler: Compiler) -> list[Kind]:
-    """All that two people change. The rules are opened when a change of a merchant that was taken on is tried or made.
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """All that two people change.
+
+    Attributes:
+        all: Of proposals.
+        verdicts: On the rulebooks that are to be put in force.
+    """
+
+    all: list[Kind]
+    verdicts: Verdicts
+
+
+Prepare = Callable[["Actor", "Store", Kinds], None]
+"""Does what takes long, for somebody, before the transaction in which something is changed or proposed."""
+
+
+def nothing_to_prepare(_actor: Actor, _store: Store, _kinds: Kinds) -> None:
+    """Most changes take no time."""
+
+
+def kinds_of(config: Config, compiler: Compiler) -> Kinds:
+    """All that two people change. The rules are opened before a change of a merchant that was taken on is made.
 
     Args:
         config: The configuration.
@@ -76,15 +102,18 @@ def kinds_of(config: Config, compiler: Compiler) -> list[Kind]:
     from switch.applications.looking_after import kinds_of_proposals
     from switch.merchants.proposing import proposal_kinds
     from switch.proposals.people import PERSON_KIND
-    from switch.rulebooks.keeping import enforcing_kind
+    from switch.rulebooks.keeping import Verdicts, enforcing_kind
 
     def opening() -> Rules:
         rules, keys = open_rules(config)
         keys.close()
         return rules
 
-    kinds = [*proposal_kinds(compiler), PERSON_KIND, enforcing_kind(checks(config, compiler.keys))]
-    return kinds if config.applications is None else [*kinds, *kinds_of_proposals(opening, compiler)]
+    verdicts = Verdicts(checks(config, compiler.keys))
+    kinds = [*proposal_kinds(compiler), PERSON_KIND, enforcing_kind(verdicts)]
+    if config.applications is not None:
+        kinds += kinds_of_proposals(opening, compiler)
+    return Kinds(kinds, verdicts)
 
 
 def _read(config: Config) -> tuple[Policy, Lists]:

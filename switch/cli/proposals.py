@@ -8,13 +8,16 @@ from typing import Annotated
 
 import typer
 
+from switch.access.actor import Actor
+from switch.check.applications import Kinds, nothing_to_prepare
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile
 from switch.cli.listing import WIDTH_OF_WIDE, print_row, print_rows
 from switch.cli.registry_desk import Most, require_state, work
 from switch.cli.store_opening import WhyOption, opened_store
-from switch.proposals.deciding import Decision, Desk, newest_proposals, proposal_of, told_of
+from switch.proposals.deciding import Decision, Desk, newest_proposals, prepare, proposal_of, told_of
 from switch.proposals.tables import STATES
+from switch.store.opening import Store
 
 COLUMNS = ("id", "kind", "subject", "wanted", "why", "proposed_by", "proposed_at", "state", "decided_by")
 
@@ -85,7 +88,10 @@ def withdraw(config: ConfigFile, number: Number, *, why: WhyOption) -> None:
 
 
 def _decide(config: Path, number: int, why: str, how: Callable[[Desk, int], Decision], meant: str) -> None:
-    with work(config, why, right=None) as one:
+    def prepare_it(actor: Actor, store: Store, kinds: Kinds) -> None:
+        prepare(store, kinds.all, number, actor)
+
+    with work(config, why, right=None, prepare=prepare_it if how is Desk.approve else nothing_to_prepare) as one:
         decision = how(one.proposals, number)
     typer.echo(f"proposal {number}: {decision.state}: {decision.reason}")
     if decision.state != meant:

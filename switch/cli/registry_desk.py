@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import Table, func, select
 
+from switch.access.people import changing_as
 from switch.base.error_words import words_of
-from switch.check.applications import kinds_of
+from switch.check.applications import Prepare, kinds_of, nothing_to_prepare
 from switch.check.row_compiler import opened_compiler
 from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
 from switch.cli.listing import WIDTH_OF_WIDE, print_row, print_rows
 from switch.cli.report import refuse, status_of
-from switch.cli.store_opening import WhyOption, changing_store, opened_store
+from switch.cli.store_opening import WhyOption, opened_store, whoever_asks
 from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
@@ -30,6 +31,7 @@ from switch.merchants.importing import Import, Outcome, export
 from switch.merchants.proposing import STATES_BY_STEP, change_state
 from switch.merchants.registering import Registrar
 from switch.proposals.deciding import Desk
+from switch.rulebooks.keeping import Verdicts
 from switch.store.changing import row_of
 from switch.store.columns import told_row
 
@@ -53,11 +55,13 @@ class Work:
         registrar: Makes it.
         proposals: Where it is proposed, or decided on.
         lasts: How long a proposal waits.
+        verdicts: On the rulebooks that are to be put in force.
     """
 
     registrar: Registrar
     proposals: Desk
     lasts: timedelta
+    verdicts: Verdicts
 
 
 @contextmanager
@@ -68,19 +72,36 @@ def registrar(config_file: Path, why: str) -> Iterator[Registrar]:
 
 
 @contextmanager
-def work(config_file: Path, why: str, right: str | None = "registry.change") -> Iterator[Work]:
+def work(
+    config_file: Path,
+    why: str,
+    right: str | None = "registry.change",
+    *,
+    prepare: Prepare = nothing_to_prepare,
+) -> Iterator[Work]:
     """Whoever asks changes or proposes something for a reason; it is done when the block ends.
 
     It ends the command in words where something is refused, and then nothing has changed.
+
+    Args:
+        config_file: The configuration.
+        why: The reason.
+        right: What is needed; None where what is changed decides about that.
+        prepare: Does what takes long, before the transaction: that holds up all others who write.
     """
     config = load(config_file)
-    with (
-        in_words(),
-        opened_compiler(config) as compiler,
-        changing_store(config_file, why, right) as (change, actor),
-    ):
-        proposals = Desk(change, actor, kinds_of(config, compiler))
-        yield Work(Registrar(change, compiler, is_alone=actor.rights is not None), proposals, config.proposals_last)
+    with in_words(), opened_compiler(config) as compiler, opened_store(config_file) as store:
+        kinds = kinds_of(config, compiler)
+        identify = whoever_asks()
+        with store.reading() as connection:
+            identified = identify(connection)
+        if right is not None:
+            identified.require(right)
+        prepare(identified, store, kinds)
+        with changing_as(store, identify, why, right) as (change, actor):
+            desk = Desk(change, actor, kinds.all)
+            alone = Registrar(change, compiler, is_alone=actor.rights is not None)
+            yield Work(alone, desk, config.proposals_last, kinds.verdicts)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
 from switch.cli.listing import print_rows
 from switch.cli.registry_desk import Most, in_words, waits, work
 from switch.cli.store_opening import WhyOption, changing_store, opened_store
-from switch.rulebooks.keeping import enforce, propose, put, version_of, versions
+from switch.rulebooks.keeping import checked, enforce, propose, put, version_of, versions
 from switch.rulebooks.rulebooks import TITLES, Rulebook
 
 COLUMNS = ("version", "in_force", "hash", "bytes", "put_by", "put_at", "why")
@@ -45,10 +45,9 @@ def add_rulebook_commands(app: typer.Typer, kind: str) -> None:
     def put_(config: ConfigFile, file: File, why: WhyOption) -> None:
         loaded = load(config)
         with in_words(), opened_compiler(loaded) as compiler:
-            rulebook, check = gathered(kind, file), checks(loaded, compiler.keys)[kind]
-            check(rulebook)
+            rulebook = checked(gathered(kind, file), checks(loaded, compiler.keys)[kind])
             with changing_store(config, why, "registry.change") as (change, _):
-                row, is_new = put(change, kind, rulebook, check)
+                row, is_new = put(change, kind, rulebook)
         words = "kept; `propose` puts it in force" if is_new else "is the newest already; nothing changed"
         typer.echo(f"{title}, version {row['version']}: {words}")
 
@@ -82,13 +81,12 @@ def add_rulebook_commands(app: typer.Typer, kind: str) -> None:
         f'{example} propose switch.toml 3 --why "rehearsed"',
     )
     def propose_(config: ConfigFile, version: Version, why: WhyOption) -> None:
-        loaded = load(config)
-        with work(config, why) as one:
+        with work(config, why, prepare=lambda _, store, kinds: kinds.verdicts.read(store, kind, version)) as one:
             change = one.registrar.change
             if one.registrar.is_alone:
                 words = waits(propose(one.proposals, change.connection, kind, version, one.lasts))
             else:
-                enforce(change, kind, version, checks(loaded, one.registrar.compiler.keys)[kind])
+                enforce(change, kind, version, one.verdicts)
                 words = "in force"
         typer.echo(f"{title}, version {version}: {words}")
 

@@ -19,8 +19,9 @@ from switch.access.actor import Actor
 from switch.access.token_deeds import names_behind, note_deed
 from switch.proposals.tables import PROPOSALS
 from switch.store.audit import WHY_CHARACTERS_MAX, text_of
-from switch.store.changing import Change, next_number, row_of
+from switch.store.changing import Change, find_row, next_number, row_of
 from switch.store.columns import told_row
+from switch.store.opening import Store
 from switch.store.problems import NoSuchRowError, NotAllowedError, RefusedError
 
 PROPOSED = "proposed"
@@ -40,6 +41,8 @@ class Kind:
         apply: Makes the change, given the transaction, the subject, and what was wanted; RefusedError where it cannot
             be made.
         secrets: Names in what is wanted whose values are never kept in clear: they come sealed.
+        prepare: Does what takes long of that, given the store, the subject and what is wanted, before the transaction
+            in which it is made: that holds up all others who write. None: nothing does.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Kind:
     right_to_approve: str
     apply: Callable[[Change, str, Mapping[str, Any]], object]
     secrets: frozenset[str] = frozenset()
+    prepare: Callable[[Store, str, Mapping[str, Any]], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,22 @@ def newest_proposals(connection: Connection, state: str | None, most: int) -> li
         is_over = and_(PROPOSALS.c.state == "proposed", PROPOSALS.c.expires_at <= datetime.now(UTC))
         query = query.where(case((is_over, "expired"), else_=PROPOSALS.c.state) == state)
     return [told_of(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def prepare(store: Store, kinds: Iterable[Kind], number: int, actor: Actor) -> None:
+    """Do what takes long of a proposal that is to be approved; nothing, where there is none that waits.
+
+    Raises:
+        NotAllowedError: The person may not approve such.
+    """
+    with store.reading() as connection:
+        proposal = find_row(connection, PROPOSALS, number)
+    if proposal is None or state_at(proposal, datetime.now(UTC)) != PROPOSED:
+        return
+    for kind in kinds:
+        if kind.name == proposal["kind"] and kind.prepare is not None:
+            actor.require(kind.right_to_approve)
+            kind.prepare(store, proposal["subject"], json.loads(proposal["wanted"]))
 
 
 class Desk:

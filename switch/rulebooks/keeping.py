@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,8 +22,9 @@ from switch.rulebooks.rulebooks import (
     hash_of,
 )
 from switch.rulebooks.tables import RULEBOOK_BODIES, RULEBOOKS, RULEBOOKS_IN_FORCE
-from switch.store.changing import Change, find_row
+from switch.store.changing import Change, find_row, row_of
 from switch.store.columns import told_row
+from switch.store.opening import Store
 from switch.store.problems import NoSuchError, RefusedError
 
 KIND = "rulebook"
@@ -34,17 +36,23 @@ Check = Callable[[Rulebook], object]
 """Reads a rulebook as the switch does; ConfigError where it cannot be used."""
 
 
-def put(change: Change, kind: str, rulebook: Rulebook, check: Check) -> tuple[dict[str, Any], bool]:
-    """Keep a rulebook as the next version of its kind; one that is the newest already stays.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A rulebook that the switch would take, as it is kept.
 
-    Args:
-        change: The transaction, with the reason.
-        kind: Of ``TITLES``.
-        rulebook: It.
-        check: Sees that the switch would take it.
+    Attributes:
+        body: What it says.
+        bytes: Of that.
+        hash: Of that.
+    """
 
-    Returns:
-        Its row, and whether it is new.
+    body: str
+    bytes: int
+    hash: str
+
+
+def checked(rulebook: Rulebook, check: Check) -> Checked:
+    """A rulebook, once the switch would take it; this takes long, and is done before it is put.
 
     Raises:
         ConfigError: All that is wrong with it.
@@ -59,24 +67,84 @@ def put(change: Change, kind: str, rulebook: Rulebook, check: Check) -> tuple[di
             f"{rulebook.place}: at most {TABLES_MAX} tables are kept, with names of {NAME_CHARACTERS_MAX} characters"
         )
     check(rulebook)
+    return Checked(body, size, hash_of(body))
+
+
+def put(change: Change, kind: str, rulebook: Checked) -> tuple[dict[str, Any], bool]:
+    """Keep a rulebook as the next version of its kind; one that is the newest already stays.
+
+    Args:
+        change: The transaction, with the reason.
+        kind: Of ``TITLES``.
+        rulebook: It.
+
+    Returns:
+        Its row, and whether it is new.
+    """
     newest = versions(change.connection, kind, 1)
-    hashed = hash_of(body)
-    if newest and newest[0]["hash"] == hashed:
+    if newest and newest[0]["hash"] == rulebook.hash:
         return newest[0], False
     version = newest[0]["version"] + 1 if newest else 1
     row = {
         "id": f"{kind}@{version}",
         "kind": kind,
         "version": version,
-        "hash": hashed,
-        "bytes": size,
+        "hash": rulebook.hash,
+        "bytes": rulebook.bytes,
         "put_by": change.who,
         "put_at": change.at,
         "why": change.why,
     }
     change.insert(RULEBOOKS, row)
-    change.connection.execute(RULEBOOK_BODIES.insert().values(id=row["id"], body=body))
+    change.connection.execute(RULEBOOK_BODIES.insert().values(id=row["id"], body=rulebook.body))
     return _told(row, None), True
+
+
+class Verdicts:
+    """What the switch says of versions: each is read before the transaction in which it is put in force.
+
+    Args:
+        checks: By kind, see that the switch would take one.
+    """
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._faults: dict[str, tuple[str, str]] = {}
+
+    def read(self, store: Store, kind: str, version: int) -> None:
+        """See whether the switch would take a version.
+
+        Raises:
+            NoSuchError: It is not there.
+            RefusedError: What it says is not what was put there.
+        """
+        with store.reading() as connection:
+            row, rulebook = version_of(connection, kind, version)
+        try:
+            self._checks[kind](rulebook)
+        except ConfigError as error:
+            self._faults[row["id"]] = row["hash"], "; ".join(map(str, error.problems[:PROBLEMS_TOLD]))
+        else:
+            self._faults[row["id"]] = row["hash"], ""
+
+    def prepare(self, store: Store, kind: str, wanted: Mapping[str, Any]) -> None:
+        """See whether the switch would take what is proposed; what cannot be read is a fault of it, too."""
+        try:
+            self.read(store, kind, int(wanted["version"]))
+        except RefusedError as error:
+            self._faults[f"{kind}@{wanted['version']}"] = wanted["hash"], str(error)
+
+    def require(self, row: Mapping[str, Any]) -> None:
+        """See that the switch was seen to take a version.
+
+        Raises:
+            RefusedError: It would not, or the version is another than was read.
+        """
+        hashed, fault = self._faults.get(row["id"], ("", ""))
+        if hashed != row["hash"]:
+            raise RefusedError(f"{row['id']} is not the one that was read")
+        if fault:
+            raise RefusedError(fault)
 
 
 def versions(connection: Connection, kind: str, most: int) -> list[dict[str, Any]]:
@@ -93,13 +161,14 @@ def version_of(connection: Connection, kind: str, version: int | None) -> tuple[
         NoSuchError: There is none.
         RefusedError: What it says is not what was put there.
     """
-    key = _in_force(connection, kind) if version is None else f"{kind}@{version}"
-    if key is None:
-        raise NoSuchError(f"no version of the {TITLES[kind]} is in force")
-    row = find_row(connection, RULEBOOKS, key)
-    if row is None:
-        raise NoSuchError(f"there is no version {version} of the {TITLES[kind]}")
-    return _told(row, _in_force(connection, kind)), Rulebook.of_body(key, _body_of(connection, row))
+    current = _in_force(connection, kind)
+    if version is None:
+        if current is None:
+            raise NoSuchError(f"no version of the {TITLES[kind]} is in force")
+        row = row_of(connection, RULEBOOKS, current)
+    else:
+        row = _row_of(connection, kind, version)
+    return _told(row, current), Rulebook.of_body(row["id"], _body_of(connection, row))
 
 
 def in_force(connection: Connection, kind: str, known: tuple[int, str]) -> InForce | None:
@@ -123,44 +192,36 @@ def in_force(connection: Connection, kind: str, known: tuple[int, str]) -> InFor
     return InForce(kind, row.version, turn, hashed, _body_of(connection, row._asdict()))
 
 
-def enforcing_kind(checks: Mapping[str, Check]) -> Kind:
-    """The proposals to put a rulebook in force: another person approves.
-
-    Args:
-        checks: By kind, see that the switch would take one.
-    """
+def enforcing_kind(verdicts: Verdicts) -> Kind:
+    """The proposals to put a rulebook in force: another person approves."""
 
     def apply(change: Change, subject: str, wanted: Mapping[str, Any]) -> None:
-        row, _ = version_of(change.connection, subject, int(wanted["version"]))
+        row = _row_of(change.connection, subject, int(wanted["version"]))
         if row["hash"] != wanted["hash"]:
             raise RefusedError(f"version {row['version']} of the {TITLES[subject]} is not the one that was proposed")
-        enforce(change, subject, row["version"], checks[subject])
+        enforce(change, subject, row["version"], verdicts)
 
-    return Kind(KIND, "registry.change", "registry.approve", apply)
+    return Kind(KIND, "registry.change", "registry.approve", apply, prepare=verdicts.prepare)
 
 
 def propose(desk: Desk, connection: Connection, kind: str, version: int, lasts: timedelta) -> int:
-    """Propose that a version is put in force; the number of the proposal.
+    """Propose that a version is put in force, which was read; the number of the proposal.
 
     Raises:
         RefusedError: It could not be, or another one waits.
     """
-    row, _ = version_of(connection, kind, version)
+    row = _row_of(connection, kind, version)
     return desk.propose(KIND, kind, {"version": version, "hash": row["hash"]}, lasts)
 
 
-def enforce(change: Change, kind: str, version: int, check: Check) -> None:
+def enforce(change: Change, kind: str, version: int, verdicts: Verdicts) -> None:
     """Put a version in force: alone where nobody is registered who could approve it, else what was approved.
 
     Raises:
         RefusedError: It is not there, is in force already, or the switch would not take it.
     """
-    row, rulebook = version_of(change.connection, kind, version)
-    try:
-        check(rulebook)
-    except ConfigError as error:
-        told = [str(problem) for problem in error.problems[:PROBLEMS_TOLD]]
-        raise RefusedError("; ".join(told)) from None
+    row = _row_of(change.connection, kind, version)
+    verdicts.require(row)
     key = row["id"]
     current = find_row(change.connection, RULEBOOKS_IN_FORCE, kind)
     if current is None:
@@ -169,6 +230,13 @@ def enforce(change: Change, kind: str, version: int, check: Check) -> None:
     if current["rulebook"] == key:
         raise RefusedError(f"{key} is in force already")
     change.update(RULEBOOKS_IN_FORCE, kind, {"rulebook": key, "turn": current["turn"] + 1, "since": change.at})
+
+
+def _row_of(connection: Connection, kind: str, version: int) -> dict[str, Any]:
+    row = find_row(connection, RULEBOOKS, f"{kind}@{version}")
+    if row is None:
+        raise NoSuchError(f"there is no version {version} of the {TITLES[kind]}")
+    return row
 
 
 def _body_of(connection: Connection, row: Mapping[str, Any]) -> str:
