@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
 from switch.applications.policy import Limit
 from switch.applications.states import ENTERING
 from switch.applications.tables import MERCHANT_PROFILES, REPORT_MARKS
+from switch.merchants.binding_tables import ELEMENTS
 from switch.merchants.tables import MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT
 from switch.store.changing import Change
 from switch.store.problems import RefusedError
+from switch.tables.binding import MERCHANT_ELEMENTS
 
-TOLD_OF_MERCHANTS: Final = frozenset({"name", "category", "account_hash", "account_holder"})
+TOLD_OF_MERCHANTS: Final = frozenset({"name", "category", "account_hash", "account_holder", *MERCHANT_ELEMENTS})
 TOLD_OF_TERMINALS: Final = frozenset({"place", "serial_number"})
 REFERENCE_CHARACTERS_MAX = 80
 ROWS_AT_A_TIME = 2_000
@@ -52,7 +54,7 @@ class Report:
 def reports(connection: Connection, limit: Limit, *, is_all: bool = False) -> Iterator[Report]:
     """What must be told, the oldest first; with ``is_all`` also what was told."""
     table = AUDIT.c.subject
-    merchants = table.in_((MERCHANTS.name, MERCHANT_PROFILES.name))
+    merchants = or_(table.in_((MERCHANTS.name, MERCHANT_PROFILES.name)), _is_of_elements_alone())
     of_terminals = and_(table == TERMINALS.name, AUDIT.c.before.is_not(None))
     joined = select(AUDIT, REPORT_MARKS.c.reported_by, REPORT_MARKS.c.reported_at, REPORT_MARKS.c.reference)
     query = joined.outerjoin(REPORT_MARKS, REPORT_MARKS.c.id == AUDIT.c.number).where(or_(merchants, of_terminals))
@@ -66,6 +68,14 @@ def reports(connection: Connection, limit: Limit, *, is_all: bool = False) -> It
             mark = None if row["reported_by"] is None else {name: row[name] for name in names}
             due = row["at"] + timedelta(days=limit.value)
             yield Report(row["number"], what, row["row"], row["at"], due, limit.source, mark)
+
+
+def _is_of_elements_alone() -> ColumnElement[bool]:
+    """Whether what a merchant is bound to was changed, and not its profile with it: that is told already."""
+    other = AUDIT.alias("other")
+    of_profile = (other.c.subject == MERCHANT_PROFILES.name, other.c.row == AUDIT.c.row, other.c.at == AUDIT.c.at)
+    is_told = exists().where(*of_profile, other.c.before.is_not(None))
+    return and_(AUDIT.c.subject == ELEMENTS.name, AUDIT.c.before.is_not(None), ~is_told.correlate(AUDIT))
 
 
 def event_of(subject: str, before: str | None, after: str | None) -> str:

@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from switch.applications.reports import reports
 from switch.config import load_config
 from switch.config.key_file import open_key_file
 from switch.merchants.suspects import ALTERED, OTHER_ELEMENTS, Proof, Suspect, SuspectFolder, tell_store
 from switch.store.opening import Store, parse_url
 from switch.tables.binding import BINDING_KEY
 
+from .acquiring import POLICY
 from .registry import MINE, WHY, Office, call
 
 MERCHANT = "898000000000001"
@@ -270,3 +272,23 @@ def test_suspects_are_kept_until_they_are_taken_away(tmp_path):
     assert sorted(folder.all(), key=lambda suspect: suspect.row) == [one, other]
     folder.remove(one)
     assert SuspectFolder(tmp_path / "suspended").all() == [other]
+
+
+def test_another_account_or_identity_is_told_to_the_authority(office):
+    """Also of a merchant that has no application, whose account is kept here as a hash alone."""
+    office.is_bound()
+    office.does(*office.says(ACCOUNT, *SEEN))
+    count = len(told(office))
+    office.does(*office.says("6222020000000099", *SEEN))
+    office.does(*office.says("6222020000000099", *SEEN, identity="91310000MA1FL0000Y"))
+    office.does(*office.says("6222020000000099", *SEEN, identity="91310000MA1FL0000Y"))
+    assert told(office)[count:] == [("merchant changed", MERCHANT)] * 2
+
+
+def told(office):
+    store = office.store()
+    try:
+        with store.reading() as connection:
+            return [(one.what, one.subject) for one in reports(connection, POLICY.report_days)]
+    finally:
+        store.close()

@@ -401,6 +401,9 @@ def test_another_account_binds_the_terminals_to_it(bound_office):
         assert bound_office.desk(change, "ann").approve(number).state == "approved"
     after = bound_office.reads(row_of, ELEMENTS, MERCHANT)
     assert after == {**before, **wanted, **SEEN.columns()}
+    assert [(one.what, one.subject) for one in bound_office.told() if one.what == "merchant changed"] == [
+        ("merchant changed", MERCHANT)
+    ]
     assert bound_office.suspects() == []
     assert (bound_office.registry().unbound_count, bound_office.registry().altered) == (0, [])
     with bound_office.store.reading() as connection, pytest.raises(RefusedError, match="`merchants account` changes"):
