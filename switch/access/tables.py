@@ -52,5 +52,5 @@ TOKEN_USES = Table(
     METADATA,
     Column("token", String(12), ForeignKey("tokens.id"), primary_key=True),
     Column("used_at", Moment, nullable=False, comment="the last time, to the minute"),
-    info={UNAUDITED: True},
+    info={UNAUDITED: None},
 )

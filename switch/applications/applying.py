@@ -24,10 +24,12 @@ from switch.applications.plans import offered_plan
 from switch.applications.policy import Policy
 from switch.applications.states import ENTERING, OPEN, STEPS, next_state, words
 from switch.applications.tables import (
+    APPLICANT,
     APPLICATIONS,
     CHECK_RESULTS,
     CONTRACTS,
     DOCUMENTS,
+    GIVEN_UP,
     REASON_CHARACTERS_MAX,
     REFERENCE_CHARACTERS,
     SOURCE_CHARACTERS_MAX,
@@ -45,11 +47,7 @@ SECRET_BYTES = 20
 REVIEWER: Final = "reviewer"
 """What a result is called that a person has found."""
 
-APPLICANT: Final = "applicant "
-"""What the name of an applicant begins with in the audit."""
-
 EDITABLE: Final = ("draft", "returned")
-GIVING_UP: Final = ("expire", "withdraw")
 TOLD: Final = "told"
 REVIEWED: Final = "reviewed"
 """What is kept of the tokens by which these were done."""
@@ -373,7 +371,7 @@ class Clerk:
     def _step(self, name: str, reference: str, **also: Any) -> None:
         row = application_of(self.change.connection, reference)
         after = self.require_step(name, row)
-        if name not in GIVING_UP:
+        if after not in GIVEN_UP:
             self._refuse_overdue(row)
         elif row["entered_by"].startswith(APPLICANT):
             forget_contents(self.change, reference)

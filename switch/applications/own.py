@@ -15,7 +15,6 @@ from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
 from switch.applications.applying import (
-    APPLICANT,
     EDITABLE,
     Clerk,
     Rules,
@@ -26,7 +25,7 @@ from switch.applications.applying import (
 )
 from switch.applications.forms import Form, form_of, parse_form
 from switch.applications.states import ENTERING, UNDECIDED
-from switch.applications.tables import APPLICATIONS, DOCUMENTS
+from switch.applications.tables import APPLICANT, APPLICATIONS, DOCUMENTS
 from switch.store.audit import AUDIT
 from switch.store.changing import Change, changing
 from switch.store.opening import Store

@@ -16,5 +16,5 @@ ANSWERS = Table(
     Column("body", Text, nullable=False),
     Column("at", Moment, nullable=False),
     Index(None, "at"),
-    info={UNAUDITED: True},
+    info={UNAUDITED: None},
 )

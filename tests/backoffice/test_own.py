@@ -264,7 +264,15 @@ def test_what_was_handed_in_and_is_given_up_ends_with_its_papers(store, text, en
     assert seen(store, one)["state"] == ends
     with store.reading() as connection:
         left = connection.execute(select(DOCUMENT_CONTENTS.c.document)).scalars().all()
+        assert list(flaws(connection)) == [], "what was forgotten is no flaw"
     assert {document.partition("-")[0] for document in left} == {kept}, "the staff's own stay"
+    with store.writing() as connection:
+        connection.execute(DOCUMENT_CONTENTS.delete())
+    with store.reading() as connection:
+        found = list(flaws(connection))
+    assert {(one.where.partition("-")[0], one.reason) for one in found} == {
+        (f"documents {kept}", "what was handed in is not there")
+    }
 
 
 def test_drafts_of_applicants_end_with_their_papers(store, text):

@@ -9,6 +9,8 @@ import pytest
 
 from switch.rulebooks.rulebooks import hash_of
 from switch.rulebooks.tables import RULEBOOK_BODIES
+from switch.store.copying import restore
+from switch.store.problems import StoreError
 
 from .api import Api
 from .registry import WHY, Office
@@ -151,3 +153,18 @@ def test_by_the_api(tmp_path, store_url):
     assert api.refuses("jo", "POST", "/v1/risk/versions/2/propose", {"why": "again"})[0] == 409
     assert api.does("vi", "GET", "/v1/routes/versions")["items"] == []
     assert api.ends() == 0
+
+
+def test_what_a_version_says_is_proved_with_the_audit_and_restored_by_nobody_else(office, file, store):
+    for limit in (2, 3):
+        office.does("risk", "put", file(LIMIT.format(limit)), *WHY)
+    with store.writing() as connection:
+        altered = RULEBOOK_BODIES.update().where(RULEBOOK_BODIES.c.id == "risk@1")
+        connection.execute(altered.values(body='{"text":"","tables":{}}'))
+        connection.execute(RULEBOOK_BODIES.delete().where(RULEBOOK_BODIES.c.id == "risk@2"))
+    said = office.refuses("audit", "verify")
+    for version in (1, 2):
+        assert f"rulebooks risk@{version} does not say what was put there" in said.replace(":", "")
+    office.does("store", "backup", office.folder / "backup.db")
+    with pytest.raises(StoreError, match="rulebooks risk@1 does not say"):
+        restore(office.folder / "backup.db", store)
