@@ -6,9 +6,10 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.engine import Connection
@@ -61,11 +62,17 @@ class Rules:
         policy: Limits, deadlines and papers.
         lists: What applications are held against.
         sealer: Seals and finds what nobody may read.
+        zone: Whose days they are.
     """
 
     policy: Policy
     lists: Lists
     sealer: Sealer
+    zone: ZoneInfo
+
+    def day_of(self, moment: datetime) -> date:
+        """The day that it is there."""
+        return moment.astimezone(self.zone).date()
 
 
 def application_of(connection: Connection, reference: str) -> dict[str, Any]:
@@ -379,7 +386,7 @@ class Clerk:
 
     def _refuse_overdue(self, row: Mapping[str, Any]) -> None:
         if row["deadline"] is not None and row["deadline"] <= self.change.at:
-            raise RefusedError(f"application {row['id']}: its time was over on {row['deadline']:%Y-%m-%d}")
+            raise RefusedError(f"application {row['id']}: its time was over on {row['deadline']:%Y-%m-%d %H:%M} UTC")
 
     def _deadline(self, state: str) -> datetime | None:
         days: int | None = getattr(self.rules.policy.deadlines, f"{state}_days", None)
@@ -428,7 +435,7 @@ class Clerk:
         papers = frozenset(one["kind"] for one in documents_of(connection, reference))
         twins = twins_of(connection, row, rules.policy.lists.near_metres)
         form = form_of(row, rules.sealer)
-        found = run_checks(Subject(form, papers, twins, rules.policy, rules.lists, self.change.at.date()))
+        found = run_checks(Subject(form, papers, twins, rules.policy, rules.lists, rules.day_of(self.change.at)))
         newest = select(func.coalesce(func.max(CHECK_RESULTS.c.round), 0)).where(
             CHECK_RESULTS.c.application == reference
         )

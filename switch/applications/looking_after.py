@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -49,12 +49,12 @@ class Due:
     source: str
 
 
-def due_soon(connection: Connection, policy: Policy, today: date) -> list[Due]:
+def due_soon(connection: Connection, policy: Policy, now: datetime) -> list[Due]:
     """Licences that end, and reviews that are due, within the days of the rules or before; the first one first.
 
-    With the terminals that await their first sign-in.
+    With the terminals that await their first sign-in. The days are those of the zone in which the moment is told.
     """
-    until = today + timedelta(days=policy.licence_warning_days.value)
+    until = now.date() + timedelta(days=policy.licence_warning_days.value)
     column = MERCHANT_PROFILES.c
     joined = select(MERCHANT_PROFILES).join_from(MERCHANT_PROFILES, MERCHANTS).where(MERCHANTS.c.state != "closed")
     licences = connection.execute(joined.where(column.licence_until <= until)).mappings().all()
@@ -64,7 +64,8 @@ def due_soon(connection: Connection, policy: Policy, today: date) -> list[Due]:
     awaiting = select(TERMINALS.c.merchant, TERMINALS.c.id, ACTIVATIONS.c.expires_at).join_from(TERMINALS, ACTIVATIONS)
     for row in connection.execute(awaiting.where(TERMINALS.c.state == AWAITING)).mappings():
         what = f"first sign-in of {row['id']}"
-        found.append(Due(row["merchant"], what, row["expires_at"].date(), "the acquirer's own rule"))
+        day = row["expires_at"].astimezone(now.tzinfo).date()
+        found.append(Due(row["merchant"], what, day, "the acquirer's own rule"))
     return sorted(found, key=lambda one: (one.day, one.merchant, one.what))
 
 
@@ -78,19 +79,19 @@ def suspend_unlicensed(registrar: Registrar, today: date) -> list[str]:
     return found
 
 
-def renew_licence(change: Change, merchant: str, until: date) -> bool:
+def renew_licence(change: Change, rules: Rules, merchant: str, until: date) -> bool:
     """Note how long a licence lasts now; False where that was known.
 
     Raises:
         RefusedError: It has ended, or the merchant is not there or closed.
     """
     _open_profile(change.connection, merchant)
-    if until < change.at.date():
+    if until < rules.day_of(change.at):
         raise RefusedError(f"a licence until {until} has ended already")
     return change.update(MERCHANT_PROFILES, merchant, {"licence_until": until})
 
 
-def note_review(change: Change, policy: Policy, merchant: str, risk: str) -> date:
+def note_review(change: Change, rules: Rules, merchant: str, risk: str) -> date:
     """Note that a merchant was looked at again, and is of a class of risk; the day of the next time.
 
     Raises:
@@ -99,7 +100,7 @@ def note_review(change: Change, policy: Policy, merchant: str, risk: str) -> dat
     _open_profile(change.connection, merchant)
     if risk not in RISK_CLASSES:
         raise RefusedError(f"needed a class of risk: {', '.join(RISK_CLASSES)}")
-    due = change.at.date() + timedelta(days=policy.reviews.days(risk))
+    due = rules.day_of(change.at) + timedelta(days=rules.policy.reviews.days(risk))
     change.update(MERCHANT_PROFILES, merchant, {"risk": risk, "review_due": due})
     return due
 

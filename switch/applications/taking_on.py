@@ -208,7 +208,7 @@ def _profile(clerk: Clerk, row: dict[str, Any], merchant: str) -> dict[str, Any]
     sealer, policy = clerk.rules.sealer, clerk.rules.policy
     account = sealer.text(APPLICATIONS.name, "account", row, row["id"])
     small = plan_of(clerk.change.connection, row["plan"]).small_merchant
-    day = clerk.change.at.date()
+    day = clerk.rules.day_of(clerk.change.at)
     return {
         "id": merchant,
         "application": row["id"],

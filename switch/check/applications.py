@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from switch.check.rulebooks import checks
 from switch.config.key_file import open_key_file
@@ -54,7 +55,7 @@ def open_rules(config: Config) -> tuple[Rules, KeyFile]:
         raise ConfigError([Problem(str(config.file), "keys", "is required, since there is [applications]")])
     file = open_key_file(config.keys)
     try:
-        return Rules(policy, lists, Sealer.of(file)), file
+        return Rules(policy, lists, Sealer.of(file), ZoneInfo(config.switch.timezone)), file
     except ValueError:
         file.close()
         raise

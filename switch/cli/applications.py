@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -346,7 +345,7 @@ def daily(config: ConfigFile, why: WhyOption, *, as_json: AsJson = False) -> Non
     """
     with acquiring(config, why, "registry.change") as work:
         expired = work.clerk.expire_overdue()
-        suspended = suspend_unlicensed(work.registrar, datetime.now(UTC).date())
+        suspended = suspend_unlicensed(work.registrar, work.clerk.rules.day_of(work.clerk.change.at))
     if as_json:
         typer.echo(json.dumps({"expired": expired, "suspended": suspended}))
         return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import datetime
 from getpass import getpass
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -22,7 +23,7 @@ from switch.applications.states import ENTERING, REVIEWING
 from switch.applications.taking_on import activate, issue_code
 from switch.cli.acquiring_desk import acquiring, looking
 from switch.cli.binding_options import Reference, Verified, VerifiedBy, VerifiedOn, verification
-from switch.cli.journal_reading import AsJson, ConfigFile, fail
+from switch.cli.journal_reading import AsJson, ConfigFile, fail, load
 from switch.cli.listing import print_row, print_rows
 from switch.cli.registry_desk import Key, waits
 from switch.cli.store_opening import WhyOption, opened_store
@@ -94,7 +95,7 @@ def renew(
     Example: authswitch merchants renew-licence switch.toml 898110059420001 --until 2036-06-30 --why "licence seen"
     """
     with acquiring(config, why, ENTERING) as work:
-        is_changed = renew_licence(work.clerk.change, key, until.date())
+        is_changed = renew_licence(work.clerk.change, work.clerk.rules, key, until.date())
     typer.echo(f"merchant {key}: " + ("licence renewed" if is_changed else "is so already; nothing changed"))
 
 
@@ -110,7 +111,7 @@ def reviewed(
     Example: authswitch merchants reviewed switch.toml 898110059420001 --risk medium --why "turnover has doubled"
     """
     with acquiring(config, why, REVIEWING) as work:
-        day = note_review(work.clerk.change, work.clerk.rules.policy, key, risk)
+        day = note_review(work.clerk.change, work.clerk.rules, key, risk)
     typer.echo(f"merchant {key}: reviewed; the next time is {day} at the latest")
 
 
@@ -119,8 +120,9 @@ def due(config: ConfigFile, *, as_json: AsJson = False) -> None:
 
     Example: authswitch merchants due switch.toml
     """
+    now = datetime.now(ZoneInfo(load(config).switch.timezone))
     with looking(config) as (store, policy), store.reading() as connection:
-        found = [told_row(asdict(one)) for one in due_soon(connection, policy, _today())]
+        found = [told_row(asdict(one)) for one in due_soon(connection, policy, now)]
     print_rows(found, DUE_COLUMNS, as_json=as_json)
 
 
@@ -174,7 +176,3 @@ def move(
 def _asked(what: str) -> str:
     """A line that is not shown; from standard input where nobody sits at a terminal."""
     return (getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

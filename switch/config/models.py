@@ -68,7 +68,8 @@ class SwitchSection(Section):
     name: Name = Field(description="Name of this switch in logs, metrics and on the admin side.")
     acquirer_id: InstitutionId = Field(description="Acquiring institution's identification code, field 32.")
     timezone: Annotated[str, AfterValidator(known_timezone)] = Field(
-        "UTC", description="Time zone of local dates and times (fields 12 and 13), by its name in the IANA database."
+        "UTC",
+        description="Time zone of local dates and times (fields 12 and 13) and of the back office's days: an IANA name.",
     )
     instance: int = count(
         0,

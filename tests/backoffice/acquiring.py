@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import switch.access.tables
 import switch.backoffice.tables
@@ -27,7 +28,8 @@ AT = datetime(2026, 11, 28, 8, 30, tzinfo=UTC)
 LATER = timedelta(days=1)
 CONTRACT = (SAMPLES / "contract.txt").read_text()
 POLICY = load_policy(SAMPLES / "rules.toml")
-RULES = Rules(POLICY, load_lists(POLICY.lists, SAMPLES), Sealer({1: bytes(32)}, bytes(range(32))))
+SEALER = Sealer({1: bytes(32)}, bytes(range(32)))
+RULES = Rules(POLICY, load_lists(POLICY.lists, SAMPLES), SEALER, ZoneInfo("Asia/Shanghai"))
 PDF = b"%PDF-1.7 a licence"
 JPEG = b"\xff\xd8\xff\xe0 a photo"
 PNG = b"\x89PNG\r\n\x1a\n a card"

@@ -141,7 +141,7 @@ def test_what_commands_refuse(desk):
         ("jo", f"applications save-document {desk.config} K7Q2M9XW4T-1 --output o --why x", "may not do this"),
         ("jo", f"applications assign {desk.config} K7Q2M9XW4T --machine A --why x", "assign needs accepted"),
         ("jo", f"contracts show {desk.config} K7Q2M9XW4T", "has no contract"),
-        ("jo", f"plans withdraw {desk.config} tent@1 --why x", "has no tent@1"),
+        ("jo", f"plans withdraw {desk.config} tent@1 --why x", "there is no plan tent@1"),
         ("jo", f"reports mark {desk.config} 1 --reference R --why x", "nothing waits to be reported as 1"),
         ("rita", f"plans import {desk.config} {SAMPLES}/plans.toml --why x", "may not do this"),
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -333,7 +333,7 @@ def test_the_switch_reads_until_when_a_sign_in_is_awaited(office):
         issue_code(clerk.change, RULES.sealer, POLICY.activation, TERMINAL)
     changed = office.reads(changes_since, before)
     assert [one["state"] for one in changed.terminals.values()] == [f"awaiting until {(AT + 4 * DAY).isoformat()}"]
-    due = [(one.merchant, one.what, one.day) for one in office.reads(due_soon, POLICY, AT.date())]
+    due = [(one.merchant, one.what, one.day) for one in office.reads(due_soon, POLICY, AT)]
     assert due == [(MERCHANT, f"first sign-in of {TERMINAL}", (AT + 4 * DAY).date())]
 
 
@@ -422,39 +422,56 @@ def test_a_bound_terminal_is_bound_to_another_place(bound_office):
     assert bound_office.suspects() == []
 
 
+def midnight(day):
+    """As the acquirer's clock has it."""
+    return datetime.combine(day, time(), RULES.zone)
+
+
+def test_days_are_those_of_the_acquirer(open_office):
+    """Shortly after its midnight, when it is the day before in UTC."""
+    at = midnight(AT.date() + 10 * DAY)
+    assert at.astimezone(UTC).date() == AT.date() + 9 * DAY
+    with open_office.at_work("rita", at=at) as (clerk, _):
+        with pytest.raises(RefusedError, match="has ended already"):
+            renew_licence(clerk.change, RULES, MERCHANT, AT.date() + 9 * DAY)
+        assert renew_licence(clerk.change, RULES, MERCHANT, at.date())
+        assert note_review(clerk.change, RULES, MERCHANT, "high") == at.date() + POLICY.reviews.days("high") * DAY
+    assert [one.day for one in open_office.reads(due_soon, POLICY, at) if one.what == "licence"] == [at.date()]
+
+
 def test_a_licence_that_ends_is_told_before_and_suspends(open_office):
     end = COMPANY.licence_until
-    assert open_office.reads(due_soon, POLICY, AT.date()) == []
-    due = open_office.reads(due_soon, POLICY, end - 30 * DAY)
+    assert open_office.reads(due_soon, POLICY, AT) == []
+    due = open_office.reads(due_soon, POLICY, midnight(end - 30 * DAY))
     assert [(one.what, one.day) for one in due if one.what == "licence"] == [("licence", end)]
     with open_office.at_work() as (clerk, registrar):
         assert suspend_unlicensed(registrar, end) == []
         assert suspend_unlicensed(registrar, end + DAY) == [MERCHANT]
         assert suspend_unlicensed(registrar, end + DAY) == []
         with pytest.raises(RefusedError, match="has ended already"):
-            renew_licence(clerk.change, MERCHANT, AT.date() - DAY)
-        assert renew_licence(clerk.change, MERCHANT, end + 365 * DAY)
+            renew_licence(clerk.change, RULES, MERCHANT, AT.date() - DAY)
+        assert renew_licence(clerk.change, RULES, MERCHANT, end + 365 * DAY)
     assert open_office.state(MERCHANTS, MERCHANT) == "suspended"
 
 
 def test_a_review_is_due_by_the_class_of_risk(open_office):
     with open_office.at_work("rita") as (clerk, _):
         with pytest.raises(RefusedError, match="needed a class of risk"):
-            note_review(clerk.change, POLICY, MERCHANT, "none")
-        day = note_review(clerk.change, POLICY, MERCHANT, "high")
+            note_review(clerk.change, RULES, MERCHANT, "none")
+        day = note_review(clerk.change, RULES, MERCHANT, "high")
     assert day == AT.date() + 365 * DAY
-    due = open_office.reads(due_soon, POLICY, day)
+    due = open_office.reads(due_soon, POLICY, midnight(day))
     assert [(one.what, one.source) for one in due] == [("review", POLICY.reviews.high.source)]
     with open_office.at_work() as (clerk, _), pytest.raises(RefusedError, match="not taken on by an application"):
-        note_review(clerk.change, POLICY, "898000000000001", "low")
+        note_review(clerk.change, RULES, "898000000000001", "low")
 
 
 def test_what_is_closed_is_looked_after_no_more(open_office):
     with open_office.at_work() as (clerk, registrar):
         registrar.set_state(MERCHANTS, MERCHANT, "closed")
         with pytest.raises(RefusedError, match="is closed"):
-            renew_licence(clerk.change, MERCHANT, AT.date() + DAY)
-    assert open_office.reads(due_soon, POLICY, AT.date() + 4_000 * DAY) == []
+            renew_licence(clerk.change, RULES, MERCHANT, AT.date() + DAY)
+    assert open_office.reads(due_soon, POLICY, AT + 4_000 * DAY) == []
 
 
 def test_the_authority_is_told_what_was_done_however_it_was_done(open_office):
