@@ -78,8 +78,8 @@ def changing_as(
         at: The moment; None: now.
 
     Raises:
-        RefusedError: The person may not.
-        StoreError: No reason was named, or the database could not do it.
+        RefusedError: The person may not, or no reason was named.
+        StoreError: The database could not do it.
     """
     with store.writing() as connection:
         actor = identify(connection)

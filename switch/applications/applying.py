@@ -326,7 +326,7 @@ class Clerk:
         """Note who has looked at a paper.
 
         Raises:
-            NoSuchRowError: There is none of this number.
+            NoSuchError: There is none of this number.
         """
         self.change.update(DOCUMENTS, document, {"opened_by": self.actor.name, "opened_at": self.change.at})
 

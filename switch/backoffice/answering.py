@@ -13,9 +13,16 @@ from switch.backoffice.problems import ProblemError, away, of_fields
 from switch.base.log import get_logger
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
-from switch.store.problems import NoSuchError, NotAllowedError, RefusedError, StoreError, TooManyError
+from switch.store.problems import NoSuchError, NotAllowedError, RefusedError, StoreError, TooManyError, UnfitError
 
-STATUSES = ((TooManyError, 429), (NotAllowedError, 403), (NoSuchError, 404), (RefusedError, 409), (ConfigError, 409))
+STATUSES = (
+    (TooManyError, 429),
+    (NotAllowedError, 403),
+    (NoSuchError, 404),
+    (UnfitError, 422),
+    (RefusedError, 409),
+    (ConfigError, 409),
+)
 OF_HTTP = {404: "there is no such path", 405: "this method is not for this path"}
 
 log = get_logger(__name__)

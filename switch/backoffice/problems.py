@@ -66,10 +66,9 @@ def of_fields(status: int, fields: Iterable[tuple[str, str]], *, names_fields: b
 
 
 def away(request: Request, error: Exception) -> ProblemError:
-    """What is answered where the store or the keys cannot be used, or were asked for something that cannot be kept."""
+    """What is answered where the store or the keys cannot be used."""
     log.warning("the store or the keys cannot be used", reason=str(error), request=request.state.request_id)
-    detail = str(error) if str(error).startswith("needed ") else "the store or the keys cannot be used: see the log"
-    return ProblemError(422 if str(error).startswith("needed ") else 503, detail)
+    return ProblemError(503, "the store or the keys cannot be used: see the log")
 
 
 def problem_schema() -> dict[str, Any]:

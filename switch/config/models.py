@@ -69,7 +69,7 @@ class SwitchSection(Section):
     acquirer_id: InstitutionId = Field(description="Acquiring institution's identification code, field 32.")
     timezone: Annotated[str, AfterValidator(known_timezone)] = Field(
         "UTC",
-        description="Time zone of local dates and times (fields 12 and 13) and of the back office's days: an IANA name.",
+        description="Time zone of local dates and times (fields 12 and 13), of the back office's days: an IANA name.",
     )
     instance: int = count(
         0,

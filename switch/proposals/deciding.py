@@ -22,7 +22,7 @@ from switch.store.audit import WHY_CHARACTERS_MAX, text_of
 from switch.store.changing import Change, find_row, next_number, row_of
 from switch.store.columns import told_row
 from switch.store.opening import Store
-from switch.store.problems import NoSuchRowError, NotAllowedError, RefusedError
+from switch.store.problems import NotAllowedError, RefusedError
 
 PROPOSED = "proposed"
 WANTED_BYTES_MAX = 16_384
@@ -167,7 +167,7 @@ class Desk:
         point = change.connection.begin_nested()
         try:
             kind.apply(change, proposal["subject"], json.loads(proposal["wanted"]))
-        except (RefusedError, NoSuchRowError) as error:
+        except RefusedError as error:
             point.rollback()
             return self._decide(number, "refused", f"cannot be done any more: {error}"[:WHY_CHARACTERS_MAX])
         point.commit()
@@ -223,8 +223,6 @@ class Desk:
         point = change.connection.begin_nested()
         try:
             kind.apply(change, subject, wanted)
-        except NoSuchRowError as error:
-            raise RefusedError(str(error)) from None
         finally:
             point.rollback()
 

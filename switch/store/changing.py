@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from switch.store.audit import WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX, append, text_of
 from switch.store.bulk import insert_rows
 from switch.store.opening import Store
-from switch.store.problems import NoSuchError, NoSuchRowError, StoreError
+from switch.store.problems import NoSuchError, StoreError, UnfitError
 
 ROWS_AT_A_TIME = 5_000
 
@@ -87,7 +87,7 @@ class Change:
         """Change columns of one row; False where they all were so before, and nothing happened.
 
         Raises:
-            NoSuchRowError: There is no such row.
+            NoSuchError: There is no such row.
         """
         before = self._row(table, key)
         changed = {name: value for name, value in values.items() if before._mapping[name] != value}
@@ -104,7 +104,7 @@ class Change:
         """Take a row out.
 
         Raises:
-            NoSuchRowError: There is no such row.
+            NoSuchError: There is no such row.
         """
         before = self._row(table, key)
         self.connection.execute(table.delete().where(key_column(table) == key))
@@ -118,7 +118,7 @@ class Change:
     def _row(self, table: Table, key: object) -> Row[Any]:
         row = self.connection.execute(select(table).where(key_column(table) == key)).one_or_none()
         if row is None:
-            raise NoSuchRowError(f"{table.name} has no {key}")
+            raise NoSuchError(f"{table.name} has no {key}")
         return row
 
     def _note(self, table: Table, changes: list[tuple[object, dict[str, Any] | None, dict[str, Any] | None]]) -> None:
@@ -142,7 +142,8 @@ def changing(store: Store, who: str, why: str, at: datetime | None = None) -> It
     """A change by somebody, for a reason. It happens as a whole when the block ends, or not at all.
 
     Raises:
-        StoreError: Nobody or no reason was named, or the database could not do it.
+        UnfitError: Nobody or no reason was named.
+        StoreError: The database could not do it.
     """
     with store.writing() as connection:
         yield Change(connection, who, why, at or datetime.now(UTC))
@@ -178,11 +179,11 @@ def _check_lengths(table: Table, values: Mapping[str, Any]) -> None:
     for name, length in text_lengths(table).items():
         value = values.get(name)
         if isinstance(value, str) and len(value) > length:
-            raise StoreError(f"{table.name}: {name} has {len(value)} characters, and at most {length} are kept")
+            raise UnfitError(f"{table.name}: {name} has {len(value)} characters, and at most {length} are kept")
 
 
 def _said(name: str, text: str, characters_max: int) -> str:
     text = text.strip()
     if not text or len(text) > characters_max or not text.isprintable():
-        raise StoreError(f"needed {name}: 1 to {characters_max} printable characters")
+        raise UnfitError(f"needed {name}: 1 to {characters_max} printable characters")
     return text

@@ -23,5 +23,5 @@ class NoSuchError(RefusedError):
     """What somebody asks for is not there."""
 
 
-class NoSuchRowError(StoreError):
-    """A row that is to be changed is not there."""
+class UnfitError(RefusedError):
+    """What somebody said does not fit where it is kept: it is too long, nothing, or no text."""

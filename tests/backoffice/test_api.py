@@ -113,6 +113,13 @@ def test_rows_are_shown_changed_and_paged(api):
     assert len(found) > 4
 
 
+def test_what_is_too_long_to_be_kept_is_the_askers_fault(api):
+    status, words = api.refuses("jo", "PATCH", f"/v1/merchants/{SHOP}", {"kinds": ["purchase"] * 60, "why": "x"})
+    assert (status, words) == (422, "merchants: kinds has 539 characters, and at most 400 are kept")
+    status, words = api.refuses("jo", "PATCH", f"/v1/merchants/{SHOP}", {"name": "Harbour", "why": "a\nb"})
+    assert (status, words) == (422, "needed why: 1 to 400 printable characters")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -27,7 +27,7 @@ from switch.store.columns import METADATA
 from switch.store.copying import back_up, restore
 from switch.store.migrating import newest_version, require_newest, upgrade, version_of
 from switch.store.opening import CONNECT_SECONDS, Store, parse_url
-from switch.store.problems import NoSuchRowError, StoreError
+from switch.store.problems import NoSuchError, StoreError, UnfitError
 from switch.store.proving import flaws
 
 AT = datetime(2026, 11, 27, 8, 30, tzinfo=UTC)
@@ -192,9 +192,9 @@ def test_what_changes_nothing_is_not_written_down(store):
 
 
 def test_a_row_that_is_not_there_is_not_changed(store):
-    with pytest.raises(NoSuchRowError, match="merchants has no 42"), changing(store, "li", "a try", AT) as change:
+    with pytest.raises(NoSuchError, match="merchants has no 42"), changing(store, "li", "a try", AT) as change:
         change.update(MERCHANTS, "42", {"name": "x"})
-    with pytest.raises(NoSuchRowError), changing(store, "li", "a try", AT) as change:
+    with pytest.raises(NoSuchError), changing(store, "li", "a try", AT) as change:
         change.delete(MERCHANTS, "42")
 
 
@@ -221,7 +221,7 @@ def test_a_refusal_of_the_database_tells_no_value(store):
 
 @pytest.mark.parametrize(("who", "why"), [("", "x"), ("x", "  "), ("x", "a\nb"), ("x" * 65, "x"), ("x", "x" * 401)])
 def test_nobody_changes_anything_without_a_name_and_a_reason(store, who, why):
-    with pytest.raises(StoreError, match="needed wh"), changing(store, who, why) as change:
+    with pytest.raises(UnfitError, match="needed wh"), changing(store, who, why) as change:
         change.insert(MERCHANTS, SHOP)
 
 
