@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 from switch.applications.applying import Rules
+from switch.applications.policy import ListsSection
 from switch.base.log import get_logger
-from switch.check.applications import open_rules
+from switch.check.applications import open_policy, open_rules
 from switch.config.models import Config
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
@@ -31,33 +33,39 @@ class KeptRules:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lock = Lock()
-        self._rules, self._stamp = self._read()
+        self._files: Sequence[Path] = ()
+        self._stamp: Stamp = ()
+        self._rules = self._read()
 
     def now(self) -> Rules:
         """The rules as their files say; what cannot be used is not taken up, and the log says so."""
         with self._lock:
-            stamp = self._stamp_of(self._rules)
-            if stamp != self._stamp:
+            if self._stamp_now() != self._stamp:
                 try:
-                    self._rules, self._stamp = self._read()
+                    self._rules = self._read()
                 except (ConfigError, KeyFileError) as error:
-                    self._stamp = stamp
                     log.warning("changed rules or keys cannot be used, the former ones stay", reason=str(error))
             return self._rules
 
-    def _read(self) -> tuple[Rules, Stamp]:
+    def _read(self) -> Rules:
+        """Files are looked at before they are read: what is replaced in between is read once more."""
+        self._stamp = self._stamp_now()
+        self._files = self._named(open_policy(self._config).lists)
+        self._stamp = self._stamp_now()
         rules, keys = open_rules(self._config)
         keys.close()
-        return rules, self._stamp_of(rules)
+        return rules
 
-    def _stamp_of(self, rules: Rules) -> Stamp:
+    def _named(self, lists: ListsSection) -> Sequence[Path]:
         applications, keys = self._config.applications, self._config.keys
-        files = [] if applications is None or keys is None else [applications.rules, keys.file]
-        if applications is not None:
-            lists = rules.policy.lists
-            names = (lists.categories, lists.blocked, lists.sanctions, lists.banks)
-            files += [applications.rules.parent / name for name in names if name is not None]
-        return tuple(_stamp(file) for file in files)
+        if applications is None or keys is None:
+            return ()
+        names = (lists.categories, lists.blocked, lists.sanctions, lists.banks)
+        folder = applications.rules.parent
+        return (applications.rules, keys.file, *(folder / name for name in names if name is not None))
+
+    def _stamp_now(self) -> Stamp:
+        return tuple(_stamp(file) for file in self._files)
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
