@@ -201,7 +201,8 @@ def _add_form(router: APIRouter, site: Site) -> None:
         texts = site.form(request)
         view = site.desk.view(request.state.reference)
         try:
-            values = told(view["form"]["kind"], texts, view["plan"]["decimals"], is_new=False)
+            chosen = (one for one in site.desk.offer()["plans"] if one["id"] == texts.get("plan"))
+            values = told(view["form"]["kind"], texts, next(chosen, view["plan"])["decimals"], is_new=False)
             in_fields(lambda: site.desk.applicants.amend(request.state.reference, values))
         except ProblemError as problem:
             return page(request, view, status=problem.status, texts=kept(texts), errors=dict(problem.errors))

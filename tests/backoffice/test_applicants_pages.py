@@ -157,13 +157,15 @@ def test_another_plan_is_chosen_while_it_is_on_offer(site):
     browser = Browser(site)
     begins(browser, PERSON)
     plans = load_plans(SAMPLES / "plans.toml")
+    in_yen = {"id": "stall@2", "title": "Stall of 2027", "currency": "JPY", "decimals": 0}
     with changing(site.store, "chief", "another") as change:
-        import_plans(change, [plans[1].model_copy(update={"id": "stall@2", "title": "Stall of 2027"})])
+        import_plans(change, [plans[1].model_copy(update=in_yen)])
         set_offered(change, "stall@1", is_offered=False)
     try:
         browser.goes("/application/form")
         browser.sends("/application/form", plan="stall@2")
-        assert "stall@2" in browser.goes("/application").text
+        page = browser.goes("/application")
+        assert ("stall@2" in page.text, "15,000 JPY" in page.text) == (True, True)
         browser.goes("/application/form")
         with changing(site.store, "chief", "not any more") as change:
             set_offered(change, "stall@2", is_offered=False)
