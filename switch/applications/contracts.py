@@ -14,7 +14,7 @@ from typing import Any
 from switch.applications.tables import CONTRACT_TEXTS, CONTRACTS, PLANS
 from switch.store.changing import Change, find_row, row_of
 from switch.store.columns import moment_text
-from switch.store.problems import RefusedError
+from switch.store.problems import RefusedError, UnfitError
 
 TEXT_CHARACTERS_MAX = 200_000
 TITLE_CHARACTERS_MAX = 120
@@ -26,14 +26,20 @@ def import_text(change: Change, title: str, text: str) -> str:
     """Keep the text of a contract; its hash, by which it is named. One that is there already stays.
 
     Raises:
-        RefusedError: It is empty or too long.
+        RefusedError: It or its title is empty or too long, or the title has other than printable characters.
     """
+    _require_said("a title", title, TITLE_CHARACTERS_MAX)
     if not text.strip() or len(text) > TEXT_CHARACTERS_MAX:
         raise RefusedError(f"needed a text of 1 to {TEXT_CHARACTERS_MAX:,} characters")
     key = sha256(text.encode()).hexdigest()
     if find_row(change.connection, CONTRACT_TEXTS, key) is None:
         change.insert(CONTRACT_TEXTS, {"id": key, "title": title, "text": text, "since": change.at})
     return key
+
+
+def _require_said(name: str, said: str, most: int) -> None:
+    if not said.strip() or not said.isprintable() or len(said) > most:
+        raise UnfitError(f"needed {name}: 1 to {most} printable characters")
 
 
 def require_text(change: Change, key: str) -> None:
@@ -55,8 +61,7 @@ def accept(change: Change, application: Mapping[str, Any], text_hash: str, accep
     if text_hash != application["contract_text"]:
         raise RefusedError("the text that was accepted is not the one that was offered: their hashes differ")
     for name, said, most in (("who", accepted_by, SAID_CHARACTERS_MAX), ("how", how, HOW_CHARACTERS_MAX)):
-        if not said.strip() or not said.isprintable() or len(said) > most:
-            raise RefusedError(f"needed {name}: 1 to {most} printable characters")
+        _require_said(name, said, most)
     plan = row_of(change.connection, PLANS, application["plan"])
     row = {
         "id": application["id"],

@@ -63,6 +63,9 @@ def test_a_text_is_named_by_its_hash(api):
     assert [one["id"] for one in api.does("vi", "GET", "/v1/contract-texts")["items"]] == [key]
     assert api.refuses("vi", "GET", f"/v1/contract-texts/{'0' * 64}")[0] == 404
     assert api.refuses("jo", "POST", "/v1/contract-texts", {**body, "text": " "})[0] == 409
+    for title in ("a\nb", " "):
+        status, words = api.refuses("jo", "POST", "/v1/contract-texts", {**body, "title": title})
+        assert (status, words) == (422, "needed a title: 1 to 120 printable characters")
 
 
 def test_what_was_accepted_is_shown_to_who_reviews(api):
