@@ -22,3 +22,6 @@ cdef void write_digits(uint8_t *at, int width, uint64_t number) noexcept nogil
 
 cdef uint32_t date_of(int64_t wall_s) noexcept nogil
 """MMDD, as a number, of a moment in seconds since 1970."""
+
+cdef uint64_t month_of(int64_t wall_s) noexcept nogil
+"""Number of the calendar month of a moment in seconds since 1970: each is one above the month before."""

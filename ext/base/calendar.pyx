@@ -20,6 +20,11 @@ cdef extern from "time.h" nogil:
     tm *gmtime_r(const time_t *moment, tm *parts)
 
 
+cdef enum:
+    SECONDS_A_DAY = 86_400
+    DAYS_TO_1970 = 719_468    # from 1 March of the year 0
+    DAYS_IN_400_YEARS = 146_097
+
 cdef uint8_t DIGIT_PAIRS[200]     # "00" to "99"
 
 
@@ -51,6 +56,17 @@ cdef uint32_t date_of(int64_t wall_s) noexcept nogil:
     cdef time_t moment = wall_s
     gmtime_r(&moment, &parts)
     return <uint32_t>(100 * (parts.tm_mon + 1) + parts.tm_mday)
+
+
+cdef uint64_t month_of(int64_t wall_s) noexcept nogil:
+    # Days are counted from the first of March of the year 0, so that a leap day is the last of its year. No call of
+    # the C library: it would take a lock.
+    cdef uint64_t day = <uint64_t>(max(wall_s, 0) // SECONDS_A_DAY + DAYS_TO_1970)
+    cdef uint64_t era = day // DAYS_IN_400_YEARS
+    cdef uint64_t of_era = day % DAYS_IN_400_YEARS
+    cdef uint64_t year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    cdef uint64_t of_year = of_era - (365 * year + year // 4 - year // 100)
+    return (400 * era + year) * 12 + (5 * of_year + 2) // 153
 
 
 @cython.final

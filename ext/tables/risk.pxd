@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from switch.base.siphash cimport SipKey
 from switch.tables.blocked_keys cimport BlockedKeys
+from switch.tables.card_table cimport CardTable
 from switch.tables.count_log cimport CountLog, Counted
 from switch.tables.ranges cimport RangeMap
 from switch.tables.registry cimport Registry
@@ -44,9 +45,12 @@ cdef class Risk:
     cdef int _bin_digits                      # of a card number that make its BIN
     cdef uint32_t _window_scopes              # bit n: some rule has a window of scope n
     cdef bint _asks_country                   # some rule looks at countries
+    cdef bint _asks_card_type
     cdef RangeMap _bins
     cdef BinRule *_bin_rules
-    cdef RangeMap _countries
+    cdef CardTable _countries
+    cdef CardTable _card_types
+    cdef int _unlisted_type                   # what a card is that ``_card_types`` does not have
     cdef uint64_t _countries_blocked[COUNTRY_WORDS]
     cdef bint _any_country_blocked
     cdef BlockedKeys _cards                   # None: none is blocked

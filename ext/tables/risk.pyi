@@ -65,6 +65,9 @@ class Risk:
         countries_file: str = "countries.csv",
         bin_digits: int = 6,
         clock_offset_ms: int | None = None,
+        card_types: ReadableBuffer = b"",
+        card_types_file: str = "card-types.csv",
+        unlisted_card_type: str = "credit",
     ) -> Risk:
         """Lay rules out as C tables.
 
@@ -86,9 +89,12 @@ class Risk:
             bin_digits: How many first digits of a card number are its BIN.
             clock_offset_ms: What turns the hot path's clock into the time by whose midnight windows end; None: what
                 the windows have. They get it from whoever puts the rules in force.
+            card_types: The table of types of cards: columns low, high, type.
+            card_types_file: Name of that table, for problems.
+            unlisted_card_type: What a card is that the table does not have.
 
         Raises:
-            ConfigError: Every problem of the table of countries.
+            ConfigError: Every problem of the tables of countries and types of cards.
             ValueError: A BIN, a merchant's identifier, the secret, a rule's words or the number of rules is not
                 possible.
         """

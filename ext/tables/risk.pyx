@@ -5,8 +5,8 @@ process unless the rules name one, which they must when they list blocked cards.
 """
 
 cimport cython
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from switch.base.siphash cimport SipKey, siphash
 from switch.dialect.reasons cimport (
@@ -14,26 +14,26 @@ from switch.dialect.reasons cimport (
     REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD,
 )
 from switch.tables.blocked_keys cimport BlockedKeys
+from switch.tables.card_table cimport CARD_NOT_LISTED, CardTable
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
-from switch.tables.csv_rows cimport Row, RowReader, let_others_in, next_row, rows_over
 from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.registry cimport Merchant, Registry
 from switch.tables.rules cimport (
-    MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest, Rule, RuleWords, SCOPE_BIN,
-    SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject, applies, fill_rule,
-    has_country, words_of,
+    FACET_CARD_TYPE, MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest, Rule,
+    RuleWords, SCOPE_BIN, SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject,
+    applies, fill_rule, has_country, words_of,
 )
 from switch.tables.time_windows cimport WindowPlace, WindowTable
 
 import os
 from switch.files.problems import ProblemList, raise_if_any
+from switch.tables.card_table import CARD_TYPES, card_type_in, country_in
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.rules import REFUSALS
 
 SECRET_SIZE = 16
 BIN_DIGITS = 6
-COUNTRY_COLUMNS = ("low", "high", "country")
 RULES_MAX = RULES_ROOM
 PAST_MS = RISK_PAST_MS
 OWN_RULES = ("terminal-kinds", "merchant-kinds", "cards", "merchants", "bins", "countries")
@@ -82,7 +82,8 @@ cdef class Risk:
     @staticmethod
     def build(secret, WindowTable windows not None, *, rules=(), own_rules=(), dict blocked_cards=None,
               dict blocked_merchants=None, bins=(), countries=b"", blocked_countries=(), Registry registry=None,
-              Risk previous=None, str countries_file="countries.csv", int bin_digits=BIN_DIGITS, clock_offset_ms=None):
+              Risk previous=None, str countries_file="countries.csv", int bin_digits=BIN_DIGITS, clock_offset_ms=None,
+              card_types=b"", str card_types_file="card-types.csv", str unlisted_card_type=CARD_TYPES[0]):
         """Lay rules out as C tables; see the type stub."""
         cdef Risk risk = Risk.__new__(Risk)
         if secret is not None:
@@ -96,7 +97,7 @@ cdef class Risk:
         risk.refused_by = NO_RULE
         risk._bin_digits = bin_digits
         risk._registry = registry
-        risk._bins, risk._countries = RangeMap(), RangeMap()
+        risk._bins = RangeMap()
         take_rules(risk, list(rules))
         take_words(risk, list(own_rules), list(rules))
         if blocked_cards:
@@ -105,10 +106,11 @@ cdef class Risk:
             hashes = {merchant_hash(risk, merchant): reason for merchant, reason in blocked_merchants.items()}
             risk._merchants = BlockedKeys(hashes, REFUSALS)
         take_bins(risk, list(bins))
-        problems = ProblemList(countries_file)
-        if countries:
-            take_countries(risk, countries, problems)
-        raise_if_any(problems)
+        countries_problems, types_problems = ProblemList(countries_file), ProblemList(card_types_file)
+        risk._countries = CardTable(countries, "country", country_in, countries_problems)
+        risk._card_types = CardTable(card_types, "type", card_type_in, types_problems)
+        raise_if_any(countries_problems, types_problems)
+        risk._unlisted_type = CARD_TYPES.index(unlisted_card_type) + 1
         for country in blocked_countries:
             risk._countries_blocked[country // 64] |= <uint64_t>1 << (country % 64)
             risk._any_country_blocked = True
@@ -405,7 +407,9 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
     cdef int bin_digits = min(request.pan_digits, risk._bin_digits)
     memset(subject, 0, sizeof(Subject))
     subject.kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
-    subject.entry = <uint16_t>(1 << (request.entry_mode & 15))
+    subject.facets = <uint32_t>1 << (request.entry_mode & 15)
+    if risk._asks_card_type:
+        subject.facets |= <uint32_t>1 << (FACET_CARD_TYPE + card_type_of(risk, request))
     subject.minute = <int>(max(local_ms, 0) // MS_A_MINUTE % MINUTES_A_DAY)
     subject.country = country_of(risk, request) if risk._asks_country else 0
     if request.pan_digits > 0:
@@ -428,14 +432,13 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
 
 cdef int country_of(Risk risk, const RiskRequest *request) noexcept nogil:
     """Where the card was issued; 0: nobody knows."""
-    cdef uint64_t key
-    cdef const ChainNode *node
-    if request.country != 0:
-        return request.country
-    if request.pan_digits <= 0 or pan_key(request.pan, request.pan_digits, &key) < 0:
-        return 0
-    node = risk._countries.find(key)
-    return node.value if node != NULL else 0
+    return request.country if request.country != 0 else risk._countries.value_of(request.pan, request.pan_digits)
+
+
+cdef inline int card_type_of(Risk risk, const RiskRequest *request) noexcept nogil:
+    """Of a card that no range of the table holds, what the rules say of such ones."""
+    cdef int listed = risk._card_types.value_of(request.pan, request.pan_digits)
+    return listed if listed != CARD_NOT_LISTED else risk._unlisted_type
 
 
 # --- what is blocked --------------------------------------------------------------------------------------------------
@@ -500,11 +503,12 @@ cdef int take_rules(Risk risk, list rules) except -1:
         # What is counted otherwise is counted anew.
         counted = (terms.name, terms.scope, terms.window_ms, terms.sliding, terms.currency, terms.measure,
                    terms.along, terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes,
-                   terms.countries)
+                   terms.countries, terms.card_types, terms.monthly)
         fill_rule(rule, terms, keyed_hash(bytes(SECRET_SIZE), repr(counted).encode()))
         if rule.slice_ms:
             risk._window_scopes |= 1 << rule.scope
         risk._asks_country = risk._asks_country or rule.has_countries
+        risk._asks_card_type = risk._asks_card_type or bool(terms.card_types)
         risk.rule_count += 1
     return 0
 
@@ -547,54 +551,6 @@ cdef int take_bins(Risk risk, list bins) except -1:
         risk._bins.load(ranges, len(bins), &crowded)
         if crowded:
             raise ValueError(f"more than {OVERLAP_MAX} BINs would hold the same card number")
-    finally:
-        free(ranges)
-    return 0
-
-
-cdef int take_countries(Risk risk, const uint8_t[::1] data, problems) except -1:
-    """Read the table of which BIN is issued in which country."""
-    cdef RowReader reader
-    cdef Row row
-    cdef const uint8_t *start = &data[0]
-    cdef uint32_t count = 0, room = 0, crowded = 0
-    cdef DigitRange *ranges = NULL
-    cdef DigitRange *grown
-    needed = ",".join(COUNTRY_COLUMNS)
-    rows_over(&reader, start, data.shape[0])
-    if not next_row(&reader, &row) or start[row.begin:row.end].strip() != needed.encode():
-        problems.at(reader.line or 1, 1, f"the first row must be {needed}")
-        return 0
-    try:
-        while next_row(&reader, &row):
-            let_others_in(row.line)
-            if row.count != len(COUNTRY_COLUMNS):
-                problems.at(row.line, 1, f"{row.count} cells; needed are {len(COUNTRY_COLUMNS)}")
-                continue
-            if count == room:
-                room = room * 2 if room else 1024
-                grown = <DigitRange *>realloc(ranges, room * sizeof(DigitRange))
-                if grown == NULL:
-                    raise MemoryError("no memory for the countries")
-                ranges = grown
-            wrong = read_range(start, row.cells[0].begin, row.cells[0].end, row.cells[1].begin, row.cells[1].end,
-                               &ranges[count])
-            if wrong is not None:
-                problems.at(row.line, wrong[0] - row.begin + 1, wrong[1])
-            code = start[row.cells[2].begin:row.cells[2].end]
-            if len(code) != 3 or not code.isdigit():
-                problems.at(row.line, row.cells[2].begin - row.begin + 1,
-                            "a country is a numeric ISO 3166-1 code of 3 digits")
-                continue
-            if wrong is not None:
-                continue
-            ranges[count].value = int(code)
-            ranges[count].order = row.line
-            count += 1
-        if not problems.problems:
-            risk._countries.load(ranges, count, &crowded)
-            if crowded:
-                problems.at(crowded, 1, f"more than {OVERLAP_MAX} ranges would hold the same card number")
     finally:
         free(ranges)
     return 0

@@ -12,6 +12,9 @@ cdef extern from *:
     """
     const int64_t RISK_PAST_MS        # 50 days: a month before the machine's start is no negative time
 
+cdef enum Facet:              # where the bits of each begin, in a set of what a request may be
+    FACET_CARD_TYPE = 16      # type n of ``CARD_TYPES``, counted from 1; entry mode n is bit n
+
 cdef enum RiskScope:
     SCOPE_CARD
     SCOPE_TERMINAL
@@ -62,7 +65,7 @@ cdef struct Subject:          # of a request: what its windows are found by, and
     uint64_t kind             # bit n for kind n
     int country               # of the issuer; 0: not known, or asked by no rule
     int minute                # of the day, local
-    uint16_t entry            # bit n for entry mode n
+    uint32_t facets           # one bit of each facet that is known
 
 
 cdef struct Rule:
@@ -76,7 +79,7 @@ cdef struct Rule:
     int64_t amount_from       # the rule looks at these amounts only
     int64_t amount_to
     uint32_t window_ms        # 0: no window
-    uint32_t slice_ms         # 0: no window
+    uint32_t slice_ms         # 0: no window; WINDOW_MONTH: calendar months
     int32_t currency          # the rule looks at this currency only; 0: at any
     int32_t reason            # of its refusals; 0: as its limit is one on amounts or on counts
     int16_t minute_from       # of the day: the rule looks at requests from here
@@ -84,7 +87,7 @@ cdef struct Rule:
     uint8_t scope
     uint8_t slices
     uint8_t measure
-    uint16_t entries          # bit n: entry mode n; the rule looks at these only
+    uint32_t strange          # facets of requests that the rule does not look at
     bint is_shadow            # it counts what it would refuse, and refuses nothing
     bint has_countries        # it looks at requests with cards of ``countries`` only
     uint64_t countries[COUNTRY_WORDS]
@@ -108,7 +111,7 @@ cdef inline bint applies(const Rule *rule, const RiskRequest *request, const Sub
         return False
     if rule.currency and rule.currency != request.currency:
         return False
-    if not rule.entries & subject.entry:
+    if rule.strange & subject.facets:
         return False
     if not rule.amount_from <= max(request.amount_minor, 0) <= rule.amount_to:
         return False

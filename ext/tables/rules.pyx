@@ -5,7 +5,9 @@ from switch.dialect.reasons cimport (
     REASON_AMOUNT_LIMIT, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD, REASON_KIND_NOT_PERMITTED_TO_TERMINAL,
     REASON_RESTRICTED_CARD, REASON_SECURITY_VIOLATION, REASON_SUSPECTED_FRAUD, REASON_UNKNOWN_MERCHANT,
 )
-from switch.tables.time_windows cimport WINDOW_MEMBERS, WINDOW_SLICES
+from switch.tables.time_windows cimport WINDOW_MEMBERS, WINDOW_MONTH, WINDOW_SLICES
+
+from switch.tables.card_table import CARD_TYPES
 
 SCOPES = ("card", "terminal", "merchant", "bin", "category")
 MEASURES = ("requests", "declines", "merchants")
@@ -38,12 +40,16 @@ cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1:
     rule.slices = WINDOW_SLICES if terms.sliding else 1
     # The slice under way does not count towards covering the window.
     rule.slice_ms = -(-terms.window_ms // (WINDOW_SLICES - 1)) if terms.sliding else terms.window_ms
+    if terms.monthly:
+        rule.slice_ms = WINDOW_MONTH
     rule.currency = terms.currency
     rule.reason = REFUSALS[terms.refuse_as] if terms.refuse_as else 0
     rule.minute_from, rule.minute_to = terms.minutes
     rule.scope = SCOPES.index(terms.scope)
     rule.measure = MEASURES.index(terms.measure)
-    rule.entries = terms.entries
+    rule.strange = ((1 << FACET_CARD_TYPE) - 1 & ~terms.entries)
+    if terms.card_types:
+        rule.strange |= (((1 << len(CARD_TYPES)) - 1) & ~terms.card_types) << (FACET_CARD_TYPE + 1)
     rule.is_shadow = terms.is_shadow
     for country in terms.countries:
         rule.countries[country // 64] |= <uint64_t>1 << (country % 64)

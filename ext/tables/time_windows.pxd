@@ -1,7 +1,8 @@
 """Counts and sums over time windows, for very many keys in a table of fixed size.
 
 A sliding window is cut into slices; the newest one is under way, and the ones before it cover at least the window, so
-what happened within it is always counted, and what is older by more than one slice never. A fixed window is one slice.
+what happened within it is always counted, and what is older by more than one slice never. A fixed window is one slice;
+so is a calendar month.
 
 A window may hold members instead: who was met within it, such as the merchants of one card, the latest few of them.
 
@@ -22,6 +23,7 @@ cdef enum:
     SLICES_OF_MEMBERS = 2     # what a window of members says, to be told from those that count
     WINDOW_SHARDS_MAX = 64    # a bit each in a set of shards
     WINDOW_NONE = 0xFFFFFFFF
+    WINDOW_MONTH = 0xFFFFFFFF             # in the place of a slice's length: calendar months, whatever their lengths
     HOME_SHIFT = 40           # which bits of a home choose its shard; the lowest ones of a key choose its bucket
 
 cdef struct Window:

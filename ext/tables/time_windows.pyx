@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 cimport cython
+from switch.base.calendar cimport month_of
 from switch.base.invariant cimport ensure
 from switch.base.shared_memory cimport (
     LOCK_OF_THE_DEAD, SharedMemory, lock_init, lock_release, lock_take, stored_before_here,
@@ -179,6 +180,8 @@ cdef class WindowTable:
 
     cdef uint64_t slice_at(self, uint64_t now_ms, uint32_t slice_ms, int slices) noexcept nogil:
         cdef int64_t now = <int64_t>now_ms + (self.clock_offset_ms if slices == 1 else 0)
+        if slice_ms == <uint32_t>WINDOW_MONTH:
+            return month_of(max(now, 0) // MS_A_SECOND)
         return <uint64_t>max(now, 0) // slice_ms
 
     cdef void fetch(self, WindowPlace *places, int count) noexcept nogil:

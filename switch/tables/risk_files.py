@@ -16,6 +16,7 @@ from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem, ProblemList, raise_if_any
 from switch.files.texts import Texts, texts_of
 from switch.keys import KeySource
+from switch.tables.card_table import CARD_TYPES
 from switch.tables.registry import Registry
 from switch.tables.risk import OWN_RULES, PAST_MS, SECRET_SIZE, Risk
 from switch.tables.risk_rules import (
@@ -98,6 +99,9 @@ def load_risk(
             countries_file=texts.place_of(rules.countries.table) if rules.countries else "",
             bin_digits=rules.bin_digits,
             clock_offset_ms=clock_offset_ms,
+            card_types=texts.table(rules.card_types.table) if rules.card_types else b"",
+            card_types_file=texts.place_of(rules.card_types.table) if rules.card_types else "",
+            unlisted_card_type=rules.card_types.unlisted if rules.card_types else CARD_TYPES[0],
         )
     except ValueError as error:
         raise ConfigError([Problem(texts.place, "bins", str(error))]) from error
@@ -105,7 +109,8 @@ def load_risk(
 
 def tables_of(rules: RiskRules) -> list[str]:
     """The tables that rules name."""
-    return [section.table for section in (rules.countries, rules.merchants, rules.cards) if section is not None]
+    sections = (rules.countries, rules.card_types, rules.merchants, rules.cards)
+    return [section.table for section in sections if section is not None]
 
 
 def read_rules(source: str | Path | Texts) -> RiskRules:
@@ -208,14 +213,16 @@ def _terms(section: RuleSection, version: int) -> RuleTerms:
         along=along,
         against=against,
         currency=int(section.currency or 0),
-        window_ms=(section.window_seconds or 0) * 1000,
+        window_ms=section.window_ms,
         sliding=section.mode == "sliding",
+        monthly=section.mode == "month",
         amount_max=amount_max,
         count_max=count_max,
         single_max=section.single_amount_max,
         amount_from=section.amount_from,
         amount_to=ANY_AMOUNT if section.amount_to is None else section.amount_to,
         entries=entries_mask(section.entry_modes),
+        card_types=sum(1 << CARD_TYPES.index(name) for name in set(section.card_types)),
         minutes=section.minutes,
         countries=tuple(int(code) for code in section.countries),
         refuse_as=section.refuse_as or "",

@@ -28,6 +28,7 @@ VERSION_MAX = 999_999
 Digits3 = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
 CardDigits = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
+CardType = Literal["credit", "debit", "prepaid"]
 Block = Literal["restricted-card", "suspected-fraud"]
 
 
@@ -108,8 +109,10 @@ class RuleSection(Words):
     )
     kinds: KindNames | None = Field(None, description="Which kinds are counted and limited.")
     currency: Digits3 | None = Field(None, description="Numeric ISO 4217 code; without it the limit holds in any.")
-    mode: Literal["sliding", "fixed"] = Field(
-        "sliding", description="sliding: the time before each request; fixed: from midnight in whole windows."
+    mode: Literal["sliding", "fixed", "month"] = Field(
+        "sliding",
+        description="sliding: the time before each request; fixed: from midnight in whole windows; month: the"
+        " calendar's, without window_seconds.",
     )
     window_seconds: int | None = Field(None, ge=1, le=WINDOW_SECONDS_MAX, description="Length of the window.")
     amount_max: Amount | None = Field(None, description="Sum within the window, in minor units.")
@@ -127,6 +130,7 @@ class RuleSection(Words):
     amount_to: Amount | None = Field(None, description="Only amounts up to here are looked at, in minor units.")
     hours: str | None = Field(None, pattern=HOURS, description="Only this time of day is looked at: 22:00-06:00.")
     countries: Annotated[tuple[Digits3, ...], LISTED] = Field((), description="Only cards issued there are looked at.")
+    card_types: Annotated[tuple[CardType, ...], LISTED] = Field((), description="Only such cards are looked at.")
     refuse_as: Refusal | None = Field(None, description="The reason of its refusals; by default as its maximum says.")
     shadow: bool = Field(False, description="Count what it would refuse, and refuse nothing.")
 
@@ -149,19 +153,31 @@ class RuleSection(Words):
             raise ValueError("declines_max, merchants_max and refund_excess_max stand alone: make a rule of each")
         if self.refund_excess_max is not None and not set(self.kinds or GIVING_BACK) <= set(REFUNDS):
             raise ValueError(f"refund_excess_max limits what gives money back: {', '.join(REFUNDS)}")
-        if self.merchants_max is not None and self.mode == "fixed":
+        if self.merchants_max is not None and self.mode != "sliding":
             raise ValueError("merchants_max has no fixed windows: it looks at the time before each request")
         amounts = (self.amount_max, self.single_amount_max, self.refund_excess_max)
         if self.currency is None and (any(amount is not None for amount in amounts) or self.looks_at_amounts):
             raise ValueError("amounts need a currency: sums of several currencies mean nothing")
         if self.amount_to is not None and self.amount_to < self.amount_from:
             raise ValueError("amount_to must not be below amount_from")
+        return self
+
+    @model_validator(mode="after")
+    def _over_some_time(self) -> Self:
         windowed = self.single_amount_max is None or self.amount_max is not None or self.count_max is not None
-        if windowed and self.window_seconds is None and not self.is_ban:
+        if self.mode == "month":
+            if self.window_seconds is not None or not windowed or self.is_ban:
+                raise ValueError("mode month has the calendar's windows: it needs a maximum, and no window_seconds")
+        elif windowed and self.window_seconds is None and not self.is_ban:
             raise ValueError("every maximum but single_amount_max, and a count_max of 0, needs window_seconds")
-        if not windowed and self.window_seconds is not None:
+        elif not windowed and self.window_seconds is not None:
             raise ValueError("window_seconds does nothing without a maximum within the window")
         return self
+
+    @property
+    def window_ms(self) -> int:
+        """Length of its window, or of the longest month; 0: it has none."""
+        return (WINDOW_SECONDS_MAX if self.mode == "month" else self.window_seconds or 0) * 1000
 
     @property
     def looks_at_amounts(self) -> bool:
@@ -206,6 +222,13 @@ class CountriesSection(Words):
     blocked: Annotated[tuple[Digits3, ...], LISTED] = Field(description="Numeric ISO 3166-1 codes.")
 
 
+class CardTypesSection(Section):
+    """What sort of card it is."""
+
+    table: str = Field(min_length=1, description="CSV file with the columns low, high, type.")
+    unlisted: CardType = Field("credit", description="What a card is that the table does not have.")
+
+
 class MerchantsSection(Words):
     """Single merchants that are refused."""
 
@@ -234,6 +257,7 @@ class RiskRules(Section):
     rules: Annotated[tuple[RuleSection, ...], LISTED] = ()
     bins: Annotated[tuple[BinSection, ...], LISTED] = ()
     countries: CountriesSection | None = None
+    card_types: CardTypesSection | None = None
     merchants: MerchantsSection | None = None
     cards: CardsSection | None = None
 
@@ -255,6 +279,8 @@ class RiskRules(Section):
             raise ValueError(f"there may be {RULES_MAX} limits and rules together")
         if self.countries is None and (names := [rule.name for rule in self.all_rules if rule.countries]):
             raise ValueError(f"rules that look at countries need [countries]: {', '.join(names)}")
+        if self.card_types is None and (names := [rule.name for rule in self.all_rules if rule.card_types]):
+            raise ValueError(f"rules that look at card_types need [card_types]: {', '.join(names)}")
         return self
 
     @property

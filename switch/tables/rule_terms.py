@@ -29,12 +29,14 @@ class RuleTerms:
         currency: Numeric ISO 4217; 0: any.
         window_ms: Length of the window; 0: none.
         sliding: The time before each request, in slices; else whole windows from midnight.
+        monthly: Calendar months, each a fixed window; ``window_ms`` is the longest of them.
         amount_max: Sum within the window, in minor units.
         count_max: How many of what is measured within the window; without one, how many at all.
         single_max: Amount of one request, in minor units.
         amount_from: Smallest amount that is looked at.
         amount_to: Largest amount that is looked at.
         entries: Bit n for entry mode n of ``ENTRY_MODES``: only these are looked at.
+        card_types: Bit n for type n of ``CARD_TYPES``: only these are looked at; 0: all of them.
         minutes: Minutes of the day from and to which requests are looked at; equal ones: always.
         countries: Issuers' countries that are looked at, numeric ISO 3166-1; empty: all.
         refuse_as: One of ``REFUSALS``; empty: the limit on amounts or on counts.
@@ -53,12 +55,14 @@ class RuleTerms:
     currency: int = 0
     window_ms: int = 0
     sliding: bool = True
+    monthly: bool = False
     amount_max: int | None = None
     count_max: int | None = None
     single_max: int | None = None
     amount_from: int = 0
     amount_to: int = ANY_AMOUNT
     entries: int = ALL_ENTRIES
+    card_types: int = 0
     minutes: tuple[int, int] = (0, 0)
     countries: tuple[int, ...] = ()
     refuse_as: str = ""

@@ -1,5 +1,8 @@
 """Rules of risk control: what they look at and measure, shadow, and who has refused."""
 
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +10,8 @@ from hypothesis import strategies as st
 from switch.dialect.kinds import Kind
 from switch.dialect.model import ENTRY_MODES
 from switch.dialect.reasons import Reason
+from switch.files.problems import ConfigError
+from switch.tables.card_table import CARD_TYPES
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
 from switch.tables.risk import OWN_RULES, Risk
 from switch.tables.rule_terms import RuleTerms
@@ -33,6 +38,12 @@ def registry() -> Registry:
         [kind.label for kind in Kind],
         ["pos"],
     )
+
+
+def registry_of_one() -> Registry:
+    merchants = f"{','.join(MERCHANT_COLUMNS)}\nM0,Shop,active,5411,\n"
+    terminals = f"{','.join(TERMINAL_COLUMNS)}\nT0,M0,active,,,none,none,\n"
+    return Registry.build(merchants.encode(), terminals.encode(), {}, [kind.label for kind in Kind], ["pos"])
 
 
 def rule(name: str = "rule", **terms: object) -> RuleTerms:
@@ -155,6 +166,66 @@ def test_cards_of_a_bin_and_merchants_of_a_category_are_counted_together(registr
     risk = build(rule("category", scope="category", count_max=2), registry=registry)
     codes = [check(risk, merchant=number) for number in (0, 2, 4, 1)]
     assert codes == [Reason.APPROVED, Reason.APPROVED, Reason.COUNT_LIMIT, Reason.APPROVED]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "unlisted", "looked_at"),
+    [
+        ({"credit"}, "credit", {"credit", "unlisted", "none"}),
+        ({"credit"}, "debit", {"credit"}),
+        ({"debit", "prepaid"}, "credit", {"debit", "prepaid"}),
+        ({"debit"}, "debit", {"debit", "unlisted", "none"}),
+    ],
+)
+def test_a_rule_looks_at_types_of_cards(asked_for, unlisted, looked_at) -> None:
+    types = b"low,high,type\n41,,credit\n42,,debit\n4299,,prepaid\n"
+    cards = {"credit": "41", "debit": "42", "prepaid": "4299", "unlisted": "43", "none": ""}
+    mask = sum(1 << CARD_TYPES.index(name) for name in asked_for)
+    merchants = rule(window_ms=0, count_max=0, scope="terminal", card_types=mask)
+    risk = build(merchants, card_types=types, unlisted_card_type=unlisted, registry=registry_of_one())
+    refused = {name for name, pan in cards.items() if check(risk, pan, terminal=0) is Reason.COUNT_LIMIT}
+    assert refused == looked_at
+
+
+def test_problems_of_the_table_of_types() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(card_types=b"low,high,type\n4,,gold\n4,,credit,5\n5,4,debit\n")
+    assert [(problem.key, problem.reason) for problem in caught.value.problems] == [
+        ("line 2, column 4", "a type of card is one of credit, debit, prepaid"),
+        ("line 3, column 1", "4 cells; needed are 3"),
+        ("line 4, column 3", "the high end is below the low end"),
+    ]
+
+
+MONTHS = st.datetimes(datetime(1971, 1, 1), datetime(2120, 1, 1))
+
+
+@settings(deadline=None)
+@given(begin=MONTHS, moments=st.lists(st.timedeltas(timedelta(0), timedelta(days=70)), max_size=30))
+def test_months_are_those_of_the_calendar(begin: datetime, moments: list[timedelta]) -> None:
+    """Against the standard library's calendar, by the clock of the place."""
+    epoch, limit, zone = datetime(1970, 1, 1), 3, timedelta(hours=8)
+    risk = build(
+        rule("month", window_ms=31 * DAY_MS, sliding=False, monthly=True, count_max=limit),
+        clock_offset_ms=zone // timedelta(milliseconds=1),
+    )
+    found: Counter[tuple[int, int]] = Counter()
+    for moment in sorted(begin + wait for wait in moments):
+        month = ((moment + zone).year, (moment + zone).month)
+        told = check(risk, now_ms=(moment - epoch) // timedelta(milliseconds=1))
+        assert told is (Reason.APPROVED if found[month] < limit else Reason.COUNT_LIMIT)
+        found[month] += told is Reason.APPROVED
+
+
+def test_a_month_ends_at_midnight_of_its_last_day_and_gives_back_in_its_own() -> None:
+    risk = build(rule("month", window_ms=31 * DAY_MS, sliding=False, monthly=True, currency=YUAN, amount_max=100))
+    february = int(datetime(2028, 2, 29, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)
+    assert check(risk, amount=100, now_ms=february) is Reason.APPROVED
+    assert check(risk, amount=1, now_ms=february) is Reason.AMOUNT_LIMIT
+    assert check(risk, amount=90, now_ms=february + 1) is Reason.APPROVED
+    take_back(risk, amount=100, now_ms=february)
+    assert check(risk, amount=11, now_ms=february + 1) is Reason.AMOUNT_LIMIT, "it was of the month before"
+    assert check(risk, amount=10, now_ms=february + 1) is Reason.APPROVED
 
 
 def test_a_refusal_may_have_another_reason() -> None:

@@ -263,6 +263,11 @@ def rules_of(text: str) -> str:
         ('count_max = 0\nentry_modes = ["chip_pin"]', "unknown entry mode 'chip_pin'; known are unspecified, manual, "),
         ('count_max = 0\nrefuse_as = "no"', "unknown reason 'no'; known are amount-limit, "),
         ('count_max = 0\ncountries = ["408"]', "rules that look at countries need [countries]: a"),
+        ('count_max = 0\ncard_types = ["credit"]', "rules that look at card_types need [card_types]: a"),
+        ('count_max = 0\ncard_types = ["gold"]', "needed 'credit', 'debit' or 'prepaid', got \"gold\""),
+        ('mode = "month"\nwindow_seconds = 60\ncount_max = 1', "mode month has the calendar's windows"),
+        ('mode = "month"\ncurrency = "156"\nsingle_amount_max = 1', "mode month has the calendar's windows"),
+        ('mode = "month"\nmerchants_max = 2', "merchants_max has no fixed windows"),
         (f'count_max = 0\ntext = "{"é" * 128}"', "is 256 bytes long in UTF-8; it may be 255"),
         (
             'count_max = 0\n[[limits]]\nname = "a"\nper = "card"\ncount_max = 0',
@@ -273,6 +278,23 @@ def rules_of(text: str) -> str:
 def test_every_problem_of_a_rule_is_told(load, text: str, problem: str) -> None:
     ((_, _, said),) = problems_of(load, rules_of(text))
     assert problem in said
+
+
+def test_credit_cards_have_a_limit_for_a_month(load, tmp_path: Path) -> None:
+    (tmp_path / "types.csv").write_text("low,high,type\n6210,6219,debit\n6225,,credit\n")
+    text = '[card_types]\ntable = "types.csv"\n'
+    text += rules_of('mode = "month"\ncurrency = "156"\namount_max = 1000\ncard_types = ["credit"]')
+    risk = load(text, clock_offset_ms=0)
+    assert risk.window_max_ms == 31 * DAY_MS
+    for pan in ("6225000000000000", "4000001234567890"):
+        assert [buy(risk, pan, amount=600, now_ms=day * DAY_MS) for day in (0, 30, 31)] == [
+            Reason.APPROVED, Reason.AMOUNT_LIMIT, Reason.APPROVED,
+        ]  # fmt: skip
+    assert buy(risk, "6214000000000000", amount=5_000) is Reason.APPROVED
+    (tmp_path / "types.csv").write_text("low,high,type\n6210,,gold\n")
+    assert problems_of(load, text) == [
+        ("types.csv", "line 2, column 7", "a type of card is one of credit, debit, prepaid")
+    ]
 
 
 def test_names_of_lists_are_taken(load) -> None:
