@@ -79,7 +79,7 @@ class Keys(OneKey):
 def bound_files(count: int) -> tuple[bytes, bytes]:
     """Files of merchants and terminals, each of which is bound to what its merchant is."""
     secrets = [(f"{n:064x}", f"{n + 1:064x}") for n in range(MERCHANTS)]
-    merchants = "".join(f"{n:015d},Shop {n},active,5411,,{','.join(secrets[n])}\n" for n in range(MERCHANTS))
+    merchants = "".join(f"{n:015d},Shop {n},active,5411,,{','.join(secrets[n])},,\n" for n in range(MERCHANTS))
     elements = [elements_of(BINDING_KEY_VALUE, ACQUIRER, f"{n:015d}", *parts).hex() for n, parts in enumerate(secrets)]
     rows = []
     for n in range(count):

@@ -15,8 +15,10 @@ cdef enum PartyState:
 cdef struct Merchant:
     uint8_t id[MERCHANT_ID_MAX + 1]      # blank padded to 15, then NUL
     uint8_t state
+    uint8_t merchant_class               # place in ``MERCHANT_CLASSES``, counted from 1; 0: not known
     uint16_t category                    # merchant category code (ISO 18245)
     uint64_t kinds_allowed               # bit n: kind n of ext/dialect/kinds.pxd
+    uint64_t same_identity               # equal for all merchants of one identity; 0: not known
     uint64_t elements[2]                 # the first 16 bytes of what its terminals must be bound to; 0: not known
     uint64_t elements_before[2]          # as long as a change is taken: before it; else 0
 

@@ -11,7 +11,7 @@ MERCHANT_COLUMNS: tuple[str, ...]
 TERMINAL_COLUMNS: tuple[str, ...]
 BOUND_MERCHANT_COLUMNS: tuple[str, ...]
 BOUND_TERMINAL_COLUMNS: tuple[str, ...]
-"""The same with what a terminal is bound to, as the store has it."""
+"""The same with what a terminal is bound to, and of which class and identity a merchant is, as the store has it."""
 
 PIN_FORMATS: tuple[str, ...]
 TERMINAL_PIN_FORMATS: tuple[str, ...]
@@ -38,6 +38,8 @@ class MerchantDescription(TypedDict):
     category: str
     kinds: list[str]
     elements: str
+    merchant_class: str
+    same_identity: str
 
 @final
 class Registry:

@@ -26,8 +26,11 @@ from switch.crypto.mac import ALGORITHMS, KEY_SIZES
 from switch.crypto.pin_block import PIN_FORMATS, PIN_KEY_SIZES
 from switch.files.problems import PROBLEMS_MAX, ProblemList, raise_if_any
 from switch.tables.binding import BINDING_KEY, KEY_BYTES, BindingRule, elements_of
-from switch.tables.cells import CellError as _CellError, chosen as _chosen, mask as _mask, terminal_state as _state
-from switch.tables.party_states import STATES, TERMINAL_STATES
+from switch.tables.cells import (
+    CLASS_CELL, SAME_IDENTITY_CELL, CellError as _CellError, chosen as _chosen, mask as _mask,
+    merchant_class as _merchant_class, same_identity as _same_identity, terminal_state as _state,
+)
+from switch.tables.party_states import MERCHANT_CLASSES, STATES, TERMINAL_STATES
 
 cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
@@ -40,7 +43,7 @@ cdef extern from "sys/mman.h" nogil:
 
 MERCHANT_COLUMNS = ("id", "name", "state", "category", "kinds")
 TERMINAL_COLUMNS = ("id", "merchant", "state", "listeners", "kinds", "mac_algorithm", "pin_format", "certificate")
-BOUND_MERCHANT_COLUMNS = (*MERCHANT_COLUMNS, "identity", "account")
+BOUND_MERCHANT_COLUMNS = (*MERCHANT_COLUMNS, "identity", "account", "class", "same_identity")
 BOUND_TERMINAL_COLUMNS = (*TERMINAL_COLUMNS, "serial_number", "place", "position", "bound_to", "binding")
 BOUND_TO_BYTES = 16
 LISTENERS_MAX = 32
@@ -248,6 +251,8 @@ cdef class Registry:
             "category": f"{merchant.category:04d}",
             "kinds": names_of(self.kind_names, merchant.kinds_allowed),
             "elements": (<const uint8_t *>merchant.elements)[:BOUND_TO_BYTES].hex(),
+            "merchant_class": MERCHANT_CLASSES[merchant.merchant_class - 1] if merchant.merchant_class else "",
+            "same_identity": f"{merchant.same_identity:016x}" if merchant.same_identity else "",
         }
 
     cdef str text_at(self, uint32_t place):
@@ -275,12 +280,15 @@ cdef int tell_row(problems, const Row *row, columns, error, checks) except -1:
 
 
 def _merchant_checks(cells, kind_names):
-    return (
+    checks = [
         (_merchant_name, (cells[1],)),
         (_chosen, (2, cells[2], STATES, "state")),
         (_category, (cells[3],)),
         (_mask, (4, cells[4], kind_names, "kind", KINDS_MAX)),
-    )
+    ]
+    if len(cells) > len(MERCHANT_COLUMNS):
+        checks += [(_merchant_class, (cells[CLASS_CELL],)), (_same_identity, (cells[SAME_IDENTITY_CELL],))]
+    return checks
 
 
 def _merchant_name(text):
@@ -335,12 +343,14 @@ cdef int read_merchants(Registry registry, const uint8_t[::1] data, keys, proble
                 merchant.state = _chosen(2, cell_text(start, row.cells[2]), STATES, "state")
                 merchant.kinds_allowed = _mask(4, cell_text(start, row.cells[4]), registry.kind_names, "kind",
                                                KINDS_MAX)
+                if columns is BOUND_MERCHANT_COLUMNS:
+                    merchant.merchant_class = _merchant_class(cell_text(start, row.cells[CLASS_CELL]))
+                    merchant.same_identity = _same_identity(cell_text(start, row.cells[SAME_IDENTITY_CELL]))
                 if key is not None:
                     read_elements(merchant, start, &row, key, registry.rule.acquirer)
             except _CellError as error:
-                tell_row(problems, &row, MERCHANT_COLUMNS, error, _merchant_checks(
-                    [cell_text(start, row.cells[place]) for place in range(len(MERCHANT_COLUMNS))],
-                    registry.kind_names))
+                tell_row(problems, &row, columns, error, _merchant_checks(
+                    [cell_text(start, row.cells[place]) for place in range(row.count)], registry.kind_names))
                 if error.cell == 0:
                     continue
                 name = b""                # it is known all the same, so that its terminals are not wrong as well

@@ -45,7 +45,7 @@ cdef class Risk:
     cdef int _bin_digits                      # of a card number that make its BIN
     cdef uint32_t _window_scopes              # bit n: some rule has a window of scope n
     cdef bint _asks_country                   # some rule looks at countries
-    cdef bint _asks_card_type
+    cdef uint32_t _typed_classes              # facets of merchants at which some rule looks at types of cards
     cdef RangeMap _bins
     cdef BinRule *_bin_rules
     cdef CardTable _countries

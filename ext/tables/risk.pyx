@@ -20,9 +20,9 @@ from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, 
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.registry cimport Merchant, Registry
 from switch.tables.rules cimport (
-    FACET_CARD_TYPE, MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest, Rule,
-    RuleWords, SCOPE_BIN, SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_MERCHANT, SCOPE_TERMINAL, Subject,
-    applies, fill_rule, has_country, words_of,
+    FACET_CARD_TYPE, FACET_CLASS, MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest,
+    Rule, RuleWords, SCOPE_BIN, SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_IDENTITY, SCOPE_MERCHANT,
+    SCOPE_TERMINAL, Subject, applies, fill_rule, has_country, words_of,
 )
 from switch.tables.time_windows cimport WindowPlace, WindowTable
 
@@ -404,12 +404,10 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
     """What the windows of this request are found by, and what rules look at."""
     cdef const Merchant *merchant
     cdef int64_t local_ms = <int64_t>request.now_ms + risk.windows.clock_offset_ms
-    cdef int bin_digits = min(request.pan_digits, risk._bin_digits)
+    cdef int bin_digits = min(request.pan_digits, risk._bin_digits), merchant_class
     memset(subject, 0, sizeof(Subject))
     subject.kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
     subject.facets = <uint32_t>1 << (request.entry_mode & 15)
-    if risk._asks_card_type:
-        subject.facets |= <uint32_t>1 << (FACET_CARD_TYPE + card_type_of(risk, request))
     subject.minute = <int>(max(local_ms, 0) // MS_A_MINUTE % MINUTES_A_DAY)
     subject.country = country_of(risk, request) if risk._asks_country else 0
     if request.pan_digits > 0:
@@ -417,17 +415,24 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
         subject.key[<int>SCOPE_CARD] = siphash(&risk._secret, request.pan, request.pan_digits)
         if risk._window_scopes >> <int>SCOPE_BIN & 1:
             subject.key[<int>SCOPE_BIN] = siphash(&risk._secret, request.pan, bin_digits)
-    if risk._registry is None:
-        return
-    if request.terminal < risk._registry.terminal_count:
+    merchant_class = FACET_CLASS
+    if risk._registry is not None and request.terminal < risk._registry.terminal_count:
         take_party(risk, subject, SCOPE_TERMINAL, risk._registry.terminal(request.terminal).id, TERMINAL_ID_MAX)
-    if request.merchant < risk._registry.merchant_count:
+    if risk._registry is not None and request.merchant < risk._registry.merchant_count:
         merchant = risk._registry.merchant(request.merchant)
+        merchant_class += merchant.merchant_class
         take_party(risk, subject, SCOPE_MERCHANT, merchant.id, MERCHANT_ID_MAX)
         subject.known[<int>SCOPE_CATEGORY] = True
         if risk._window_scopes >> <int>SCOPE_CATEGORY & 1:
             subject.key[<int>SCOPE_CATEGORY] = siphash(&risk._secret, <const uint8_t *>&merchant.category,
                                                        sizeof(merchant.category))
+        subject.known[<int>SCOPE_IDENTITY] = merchant.same_identity != 0
+        if risk._window_scopes >> <int>SCOPE_IDENTITY & 1 and merchant.same_identity != 0:
+            subject.key[<int>SCOPE_IDENTITY] = siphash(&risk._secret, <const uint8_t *>&merchant.same_identity,
+                                                       sizeof(merchant.same_identity))
+    subject.facets |= <uint32_t>1 << merchant_class
+    if risk._typed_classes & (<uint32_t>1 << merchant_class):     # else no rule would look at it
+        subject.facets |= <uint32_t>1 << (FACET_CARD_TYPE + card_type_of(risk, request))
 
 
 cdef int country_of(Risk risk, const RiskRequest *request) noexcept nogil:
@@ -503,12 +508,13 @@ cdef int take_rules(Risk risk, list rules) except -1:
         # What is counted otherwise is counted anew.
         counted = (terms.name, terms.scope, terms.window_ms, terms.sliding, terms.currency, terms.measure,
                    terms.along, terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes,
-                   terms.countries, terms.card_types, terms.monthly)
+                   terms.countries, terms.card_types, terms.merchant_classes, terms.monthly)
         fill_rule(rule, terms, keyed_hash(bytes(SECRET_SIZE), repr(counted).encode()))
         if rule.slice_ms:
             risk._window_scopes |= 1 << rule.scope
         risk._asks_country = risk._asks_country or rule.has_countries
-        risk._asks_card_type = risk._asks_card_type or bool(terms.card_types)
+        if terms.card_types:
+            risk._typed_classes |= ~rule.strange
         risk.rule_count += 1
     return 0
 

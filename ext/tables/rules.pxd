@@ -14,6 +14,8 @@ cdef extern from *:
 
 cdef enum Facet:              # where the bits of each begin, in a set of what a request may be
     FACET_CARD_TYPE = 16      # type n of ``CARD_TYPES``, counted from 1; entry mode n is bit n
+    FACET_CLASS = 20          # class n of ``MERCHANT_CLASSES``, counted from 1; 0: not known
+    FACET_END = 24
 
 cdef enum RiskScope:
     SCOPE_CARD
@@ -21,6 +23,7 @@ cdef enum RiskScope:
     SCOPE_MERCHANT
     SCOPE_BIN
     SCOPE_CATEGORY            # of the merchant
+    SCOPE_IDENTITY            # of whoever holds the merchant, and others
     SCOPE_COUNT
 
 cdef enum Measure:
@@ -65,7 +68,7 @@ cdef struct Subject:          # of a request: what its windows are found by, and
     uint64_t kind             # bit n for kind n
     int country               # of the issuer; 0: not known, or asked by no rule
     int minute                # of the day, local
-    uint32_t facets           # one bit of each facet that is known
+    uint32_t facets           # one bit of each that is looked at
 
 
 cdef struct Rule:

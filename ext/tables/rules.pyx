@@ -7,9 +7,7 @@ from switch.dialect.reasons cimport (
 )
 from switch.tables.time_windows cimport WINDOW_MEMBERS, WINDOW_MONTH, WINDOW_SLICES
 
-from switch.tables.card_table import CARD_TYPES
-
-SCOPES = ("card", "terminal", "merchant", "bin", "category")
+SCOPES = ("card", "terminal", "merchant", "bin", "category", "identity")
 MEASURES = ("requests", "declines", "merchants")
 MEMBERS_MAX = WINDOW_MEMBERS - 1
 WORDS_BYTES_MAX = 255
@@ -23,6 +21,11 @@ REFUSALS = {
     "suspected-fraud": REASON_SUSPECTED_FRAUD,
     "unknown-merchant": REASON_UNKNOWN_MERCHANT,
 }
+
+
+cdef inline uint32_t bits(int begin, int end) noexcept:
+    """All of them from one place to before another."""
+    return (<uint32_t>1 << end) - (<uint32_t>1 << begin)
 
 
 cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1:
@@ -47,9 +50,11 @@ cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1:
     rule.minute_from, rule.minute_to = terms.minutes
     rule.scope = SCOPES.index(terms.scope)
     rule.measure = MEASURES.index(terms.measure)
-    rule.strange = ((1 << FACET_CARD_TYPE) - 1 & ~terms.entries)
+    rule.strange = bits(0, FACET_CARD_TYPE) & ~<uint32_t>terms.entries
     if terms.card_types:
-        rule.strange |= (((1 << len(CARD_TYPES)) - 1) & ~terms.card_types) << (FACET_CARD_TYPE + 1)
+        rule.strange |= bits(FACET_CARD_TYPE, FACET_CLASS) & ~(<uint32_t>terms.card_types << (FACET_CARD_TYPE + 1))
+    if terms.merchant_classes:
+        rule.strange |= bits(FACET_CLASS, FACET_END) & ~(<uint32_t>terms.merchant_classes << (FACET_CLASS + 1))
     rule.is_shadow = terms.is_shadow
     for country in terms.countries:
         rule.countries[country // 64] |= <uint64_t>1 << (country % 64)

@@ -7,24 +7,25 @@ puts it into service, or its code, shown once, does.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, exists, func, select
 
 from switch.applications.applying import Clerk, application_of, random_text
 from switch.applications.plans import plan_of
-from switch.applications.policy import ActivationSection
+from switch.applications.policy import ActivationSection, ApplicantKind
 from switch.applications.states import next_state
 from switch.applications.tables import APPLICATIONS, MERCHANT_PROFILES
 from switch.keys import Key, KeyFile
 from switch.keys.key import generate_value
 from switch.keys.names import Usage
 from switch.merchants.binding_desk import binder_of_new
+from switch.merchants.identities import note_identity
 from switch.merchants.registering import Registrar
-from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, IDENTITIES, MERCHANTS, TERMINALS
 from switch.store.changing import Change, find_row, key_column, row_of
 from switch.store.problems import RefusedError
 from switch.store.sealing import Place, Sealer
@@ -33,6 +34,7 @@ from switch.tables.party_states import AWAITING
 
 KEYS_OF_TERMINAL: Final[tuple[Usage, ...]] = ("tmk", "tak", "tpk")
 CODE_CHARACTERS: Final = 12
+CLASSES: Final[Mapping[ApplicantKind, str]] = {"company": "company", "person": "small"}
 MERCHANT_DIGITS: Final = 15
 TERMINAL_DIGITS: Final = 8
 
@@ -91,10 +93,12 @@ def assign(clerk: Clerk, registrar: Registrar, keys: KeyFile, reference: str, ma
     merchant = _next_number(change, MERCHANTS, prefix, MERCHANT_DIGITS)
     registrar.add_merchant({"id": merchant, "name": row["trading_name"], "category": row["category"]})
     change.insert(MERCHANT_PROFILES, _profile(clerk, row, merchant))
+    held = _identity_in(row)
+    note_identity(change, merchant, held)
     binder = binder_of_new(registrar)
     if binder is not None:
         secrets = {name: rules.sealer.text(APPLICATIONS.name, name, row, reference) for name in MERCHANT_ELEMENTS}
-        binder.set_elements(merchant, binder.hashes_of(merchant, secrets))
+        binder.set_elements(merchant, {**binder.hashes_of(merchant, secrets), **held})
     codes = {}
     for machine in machines:
         terminal = _next_number(change, TERMINALS, numbers.terminal_prefix, TERMINAL_DIGITS, keys)
@@ -202,6 +206,21 @@ def _waiting_applications(change: Change, merchant: str) -> Sequence[str]:
 def _code_hash(sealer: Sealer, terminal: str, code: str) -> bytes:
     """By a key, since a code has not so many bits that nobody could try them all."""
     return sealer.hash(f"activation of {terminal}", code)
+
+
+def note_identities(change: Change) -> list[str]:
+    """Keep who holds merchants that were taken on before anybody asked for it; which."""
+    known = exists().where(IDENTITIES.c.id == APPLICATIONS.c.merchant)
+    query = select(APPLICATIONS).where(APPLICATIONS.c.merchant.is_not(None), ~known).order_by(APPLICATIONS.c.merchant)
+    rows = change.connection.execute(query).mappings().all()
+    for row in rows:
+        note_identity(change, row["merchant"], _identity_in({**row}))
+    return [row["merchant"] for row in rows]
+
+
+def _identity_in(row: Mapping[str, Any]) -> dict[str, str]:
+    """Who holds the merchant of an application: a person without a licence is a small merchant."""
+    return {"class": CLASSES[row["kind"]], "same_identity": row["identity_hash"].hex()}
 
 
 def _profile(clerk: Clerk, row: dict[str, Any], merchant: str) -> dict[str, Any]:

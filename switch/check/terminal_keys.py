@@ -14,6 +14,7 @@ from switch.crypto.sign_in_keys import ROOMS
 from switch.files.problems import Problem
 from switch.keys import Key, KeyFile
 from switch.keys.names import ALGORITHMS
+from switch.keys.store_keys import FINDING_KEY
 from switch.tables.binding import BINDING_KEY
 from switch.tables.registry import BOUND_TERMINAL_COLUMNS, TERMINAL_COLUMNS
 
@@ -22,6 +23,9 @@ TOLD_MAX = 20
 """So many terminals are named; of the others the number is told."""
 
 ID, MAC_ALGORITHM, PIN_FORMAT = map(TERMINAL_COLUMNS.index, ("id", "mac_algorithm", "pin_format"))
+
+OTHERS = BINDING_KEY, FINDING_KEY
+"""No terminal's: of merchants, hashes are made with them."""
 
 SORTS = {"iso-0": "DES", "sm4": "SM4"}
 """Of which cipher all keys of a terminal are that signs in, by a format of its PIN blocks."""
@@ -53,7 +57,7 @@ class TerminalKeys:
         if found is None:
             return None
         value, algorithm = found
-        if name == BINDING_KEY:
+        if name in OTHERS:
             return value
         self._met.append(crc32(name.encode()))
         self._met_algorithms.append(algorithm)

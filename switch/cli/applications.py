@@ -16,7 +16,7 @@ from switch.applications.forms import read_form
 from switch.applications.looking_after import suspend_unlicensed
 from switch.applications.states import words
 from switch.applications.tables import APPLICATION_STATES, APPLICATIONS
-from switch.applications.taking_on import Machine, assign
+from switch.applications.taking_on import Machine, assign, note_identities
 from switch.base.error_words import words_of
 from switch.cli.acquiring_desk import Reference, acquiring
 from switch.cli.command_groups import command_group
@@ -341,16 +341,20 @@ def steps(config: ConfigFile, reference: Reference, *, as_json: AsJson = False) 
 def daily(config: ConfigFile, why: WhyOption, *, as_json: AsJson = False) -> None:
     """Do what each day asks for: applications whose time is over expire, merchants without a licence are suspended.
 
+    Of merchants that an earlier version has taken on it is noted who holds them, for limits over one identity.
+
     Example: authswitch applications daily switch.toml --why "nightly"
     """
     with acquiring(config, why, "registry.change") as work:
         expired = work.clerk.expire_overdue()
         suspended = suspend_unlicensed(work.registrar, work.clerk.rules.day_of(work.clerk.change.at))
+        identified = note_identities(work.clerk.change)
     if as_json:
-        typer.echo(json.dumps({"expired": expired, "suspended": suspended}))
+        typer.echo(json.dumps({"expired": expired, "suspended": suspended, "identified": identified}))
         return
     typer.echo(f"applications expired: {', '.join(expired) or 'none'}")
     typer.echo(f"merchants suspended, since their licence has ended: {', '.join(suspended) or 'none'}")
+    typer.echo(f"merchants of which it is known now who holds them: {', '.join(identified) or 'none'}")
 
 
 def _form(file: Path) -> Any:

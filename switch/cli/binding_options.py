@@ -30,6 +30,9 @@ IdentityFile = Annotated[
     Path | None,
     typer.Option("--identity-file", help="File with the credit code or identity number in its first line; - reads it."),
 ]
+MerchantClass = Annotated[
+    str | None, typer.Option("--class", help="What its identity makes it: company, or small for a person's number.")
+]
 AccountFile = Annotated[
     Path | None, typer.Option("--account-file", help="The same with the number of the settlement account.")
 ]
@@ -67,14 +70,30 @@ def _first_line(file: Path) -> str:
 
 
 def set_elements(
-    config_file: Path, key: str, secrets: Mapping[str, str], seen: Verification | None, why: str, *, proposes: bool
+    config_file: Path,
+    key: str,
+    said: tuple[Mapping[str, str], str | None],
+    seen: Verification | None,
+    why: str,
+    *,
+    proposes: bool,
 ) -> None:
-    """Say who a merchant is and where it is settled; or propose it, where two people are needed."""
+    """Say who a merchant is and where it is settled; or propose it, where two people are needed.
+
+    Args:
+        config_file: The configuration.
+        key: The merchant's number.
+        said: Identity and account in clear, as far as they are said; and its class.
+        seen: Who has seen it.
+        why: The reason.
+        proposes: Whether another person is to approve it, even if nobody needs to.
+    """
+    secrets, of_class = said
     with work(config_file, why) as one:
         if "account" in secrets:
             refuse_account_of_profile(one.registrar.change.connection, key)
         binder = Binder(one.registrar)
-        wanted = wanted_of(binder.hashes_of(key, secrets), seen)
+        wanted = wanted_of(binder.hashes_of(key, secrets) | ({} if of_class is None else {"class": of_class}), seen)
         if proposes or one.registrar.is_alone:
             number = one.proposals.propose(ELEMENTS_KIND, key, wanted, one.lasts)
             done, is_changed = waits(number), True

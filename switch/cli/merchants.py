@@ -9,6 +9,7 @@ import typer
 from switch.cli.binding_options import (
     AccountFile,
     IdentityFile,
+    MerchantClass,
     Reference,
     Verified,
     VerifiedBy,
@@ -35,7 +36,7 @@ from switch.cli.registry_desk import (
 )
 from switch.cli.store_opening import WhyOption
 from switch.merchants.tables import MERCHANTS
-from switch.tables.party_states import STATES
+from switch.tables.party_states import MERCHANT_CLASSES, STATES
 
 COLUMNS = ("id", "name", "state", "category", "kinds", "since")
 
@@ -108,6 +109,7 @@ def change(
     kinds: Kinds = None,
     identity_file: IdentityFile = None,
     account_file: AccountFile = None,
+    of_class: MerchantClass = None,
     how: Verified = None,
     by: VerifiedBy = None,
     on: VerifiedOn = None,
@@ -117,7 +119,8 @@ def change(
     """Change what is known of a merchant. `--kind ""` allows all kinds.
 
     Who it is and its settlement account are changed by themselves, with a verification, and by two people: its
-    terminals are bound to that in the same step.
+    terminals are bound to that in the same step. With its identity belongs its class, by which limits of small
+    merchants hold.
 
     Example: authswitch merchants change switch.toml 898000000000001 --category 5943 --why "sells paper now"
     """
@@ -126,8 +129,10 @@ def change(
     seen = verification(how, by, on, reference)
     if secrets and values:
         raise typer.BadParameter("identity and account are changed by themselves")
+    if of_class not in (None, *MERCHANT_CLASSES) or (of_class is not None and "identity" not in secrets):
+        raise typer.BadParameter(f"--class is {' or '.join(MERCHANT_CLASSES)}, and needs --identity-file")
     if secrets:
-        set_elements(config, key, secrets, seen, why, proposes=proposes)
+        set_elements(config, key, (secrets, of_class), seen, why, proposes=proposes)
         return
     if proposes or seen is not None:
         raise typer.BadParameter("only identity and account are proposed, and verified")

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from switch.dialect.terminal_says import position_of
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS, VERIFICATIONS
+from switch.merchants.identities import is_held_otherwise, note_identity, same_identity_of
 from switch.merchants.registering import MACHINE_AND_PLACE, Registrar, is_moved_by, refuse_texts
 from switch.merchants.rows import Compiler
 from switch.merchants.tables import MERCHANTS, TERMINALS
@@ -99,20 +100,25 @@ class Binder:
     def hashes_of(self, merchant: str, secrets: Mapping[str, str]) -> dict[str, str]:
         """What stands for identity and account of a merchant: they themselves are kept nowhere here.
 
+        With the identity comes what stands for it at all its merchants, where the key file has the key for that.
+
         Raises:
             RefusedError: One of them is empty.
         """
         for name, clear in secrets.items():
             if not clear.strip():
                 raise RefusedError(f"{name}: is empty")
-        return {name: secret_hash(self._key, name, merchant, clear) for name, clear in secrets.items()}
+        hashes = {name: secret_hash(self._key, name, merchant, clear) for name, clear in secrets.items()}
+        if "identity" in secrets:
+            hashes |= same_identity_of(self._registrar.compiler.keys, secrets["identity"])
+        return hashes
 
     def set_elements(self, merchant: str, wanted: Mapping[str, str]) -> bool:
         """Say who a merchant is and where it is settled, and bind its terminals to that; False where it was so.
 
         Args:
             merchant: Its number.
-            wanted: Hashes of ``MERCHANT_ELEMENTS``, and the verification.
+            wanted: Hashes of ``MERCHANT_ELEMENTS``, and the verification; with ``class`` and ``same_identity``, too.
 
         Raises:
             RefusedError: Something is missing, or one of its terminals is not as it was bound.
@@ -124,8 +130,11 @@ class Binder:
         if before is None:
             if missing := [name for name in MERCHANT_ELEMENTS if name not in hashes]:
                 raise RefusedError(f"{merchant}: needed {' and '.join(missing)}, too: nothing is known of it yet")
-        elif all(before[name] == value for name, value in hashes.items()):
-            return self._bind_all(merchant)
+        elif all(before[name] == value for name, value in hashes.items()) and (
+            not is_held_otherwise(self._connection, merchant, wanted)
+        ):
+            is_noted = note_identity(self._change, merchant, wanted)
+            return self._bind_all(merchant) or is_noted
         verification = verification_in(wanted)
         if verification is None:
             if before is not None:
@@ -135,6 +144,7 @@ class Binder:
             self._change.insert(ELEMENTS, {"id": merchant, **hashes, **verification.columns()})
         else:
             self._change.update(ELEMENTS, merchant, {**hashes, **verification.columns()})
+        note_identity(self._change, merchant, wanted)
         self._bind_all(merchant)
         return True
 

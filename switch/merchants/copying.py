@@ -30,6 +30,9 @@ FOLD_BYTES = 4 << 20
 ROWS_A_RECORD = 500
 """To write down more at once would keep other threads waiting."""
 
+EARLIER_COLUMNS = BOUND_MERCHANT_COLUMNS[: BOUND_MERCHANT_COLUMNS.index("class")]
+"""Of merchants, in a base that an earlier version has written."""
+
 BASE = re.compile(r"authswitch registry 1\nhead ([0-9]{1,18}):([0-9a-f]{64})\nsha256 ([0-9a-f]{64})\n")
 SIZE_BYTES = 4
 DIGEST_BYTES = 32
@@ -56,7 +59,9 @@ class Copy:
             merchants, terminals = (file.read_bytes() for file in self._files(known))
         except OSError:
             return None
-        return Files(known, merchants, terminals) if _digest(merchants, terminals) == digest else None
+        if _digest(merchants, terminals) != digest:
+            return None
+        return Files(known, _with_all_columns(merchants), terminals)
 
     def has(self, base: Head) -> bool:
         """Whether this is the base that is there."""
@@ -236,6 +241,15 @@ def _replaced(data: bytes, rows: dict[str, Row], columns: tuple[str, ...]) -> by
     lines = {_key(line): line for line in data.decode().splitlines()}
     lines |= {_key(line): line for line in (line_of(row, columns) for row in rows.values())}
     return "\n".join([*lines.values(), ""]).encode()
+
+
+def _with_all_columns(merchants: bytes) -> bytes:
+    """A file of an earlier version, too: of what its columns do not have there was nothing in the store."""
+    heading, _, rows = merchants.partition(b"\n")
+    if heading != ",".join(EARLIER_COLUMNS).encode():
+        return merchants
+    missing = b"," * (len(BOUND_MERCHANT_COLUMNS) - len(EARLIER_COLUMNS)) + b"\n"
+    return ",".join(BOUND_MERCHANT_COLUMNS).encode() + b"\n" + rows.replace(b"\n", missing)
 
 
 def _key(line: str) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import FromClause, Select, Table, select
 from sqlalchemy.engine import Connection
 
 from switch.merchants.binding_tables import BINDINGS, CASES, ELEMENTS
 from switch.merchants.finding import KEYS_AT_A_TIME
 from switch.merchants.rows import file_of
-from switch.merchants.tables import ACTIVATIONS, MERCHANTS, TERMINALS
+from switch.merchants.tables import ACTIVATIONS, IDENTITIES, MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
 from switch.store.changing import key_column
 from switch.store.problems import RefusedError
@@ -108,20 +108,23 @@ def _numbers(connection: Connection, changed: Sequence[tuple[str, str]]) -> tupl
     query = select(CASES.c.subject, CASES.c.row).where(CASES.c.id.in_([int(number) for number in numbers]))
     about = {*changed, *(tuple(row) for row in connection.execute(query) if numbers)}
     return (
-        {key for subject, key in about if subject in (MERCHANTS.name, ELEMENTS.name)},
+        {key for subject, key in about if subject in (MERCHANTS.name, ELEMENTS.name, IDENTITIES.name)},
         {key for subject, key in about if subject in (TERMINALS.name, BINDINGS.name, ACTIVATIONS.name)},
     )
 
 
 def _query(table: Table) -> Select[Any]:
     """What the switch reads of merchants or terminals, with what they are bound to."""
-    more, columns = (ELEMENTS, BOUND_MERCHANT_COLUMNS) if table is MERCHANTS else (BINDINGS, BOUND_TERMINAL_COLUMNS)
-    chosen = [table.c[name] if name in table.c else more.c[name] for name in columns]
-    joined = table.outerjoin(more, more.c.id == table.c.id)
-    if table is MERCHANTS:
-        return select(*chosen).select_from(joined)
-    joined = joined.outerjoin(ACTIVATIONS, ACTIVATIONS.c.id == table.c.id)
-    return select(*chosen, ACTIVATIONS.c.expires_at).select_from(joined)
+    more, columns = (
+        ((ELEMENTS, IDENTITIES), BOUND_MERCHANT_COLUMNS)
+        if table is MERCHANTS
+        else ((BINDINGS, ACTIVATIONS), (*BOUND_TERMINAL_COLUMNS, ACTIVATIONS.c.expires_at.name))
+    )
+    chosen = [next(one.c[name] for one in (table, *more) if name in one.c) for name in columns]
+    joined: FromClause = table
+    for one in more:
+        joined = joined.outerjoin(one, one.c.id == table.c.id)
+    return select(*chosen).select_from(joined)
 
 
 def _read(row: dict[str, Any]) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from switch.store.columns import METADATA, Moment, one_of
-from switch.tables.party_states import STATES, TERMINAL_STATES
+from switch.tables.party_states import IDENTITY_DIGITS, MERCHANT_CLASSES, STATES, TERMINAL_STATES
 
 MERCHANTS = Table(
     "merchants",
@@ -17,6 +17,21 @@ MERCHANTS = Table(
     Column("kinds", String(400), nullable=False, default="", comment="allowed kinds divided by |, empty for all"),
     Column("since", Moment, nullable=False),
     one_of("state", STATES),
+)
+
+IDENTITIES = Table(
+    "merchant_identities",
+    METADATA,
+    Column("id", String(15), ForeignKey("merchants.id"), primary_key=True, comment="of the merchant"),
+    Column("class", String(16), nullable=False, comment="company, or small: a person without a licence"),
+    Column(
+        "same_identity",
+        String(IDENTITY_DIGITS),
+        nullable=False,
+        index=True,
+        comment="keyed hash of its credit or identity number: the same for all merchants of one",
+    ),
+    one_of("class", MERCHANT_CLASSES),
 )
 
 TERMINALS = Table(

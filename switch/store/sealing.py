@@ -98,11 +98,11 @@ class Sealer:
             meaning: What it is; equal texts of another meaning have another hash.
             text: The value in clear.
         """
-        return self.hash_of_bytes(meaning, plain(text).encode())
+        return finding_hash(self._finding, meaning, text)
 
     def hash_of_bytes(self, meaning: str, clear: bytes) -> bytes:
         """The same of bytes as they are."""
-        return hmac.digest(self._finding, meaning.encode() + b"\0" + clear, "sha256")
+        return _finding_hash(self._finding, meaning, clear)
 
     def columns(self, place: Place, meaning: str, text: str) -> dict[str, Any]:
         """The values of the three columns that ``sealed_columns`` has made."""
@@ -128,6 +128,15 @@ def sealed_columns(name: str, *, is_required: bool = True) -> list[Column[Any]]:
         Column(f"{name}_hash", LargeBinary(32), nullable=not is_required, index=True),
         Column(f"{name}_masked", String(CHARACTERS_MAX), nullable=not is_required),
     ]
+
+
+def finding_hash(key: bytes, meaning: str, text: str) -> bytes:
+    """As ``Sealer.hash``, for whoever has the key of the hashes alone."""
+    return _finding_hash(key, meaning, plain(text).encode())
+
+
+def _finding_hash(key: bytes, meaning: str, clear: bytes) -> bytes:
+    return hmac.digest(key, meaning.encode() + b"\0" + clear, "sha256")
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The states of merchants and terminals, as rows of the registry have them."""
+"""The states of merchants and terminals, and the classes of merchants, as rows of the registry have them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ AWAITING = "awaiting"
 TERMINAL_STATES = (*STATES, AWAITING)
 UNTIL = f"{AWAITING} until "
 """How such a terminal's state begins in the rows that the switch reads; behind it the moment, in ISO 8601."""
+
+MERCHANT_CLASSES = ("company", "small")
+"""Of a merchant: one with a licence, or a person with an identity number alone."""
+
+IDENTITY_DIGITS = 64
+"""Of the keyed hash, in hex, that all merchants of one identity have."""
 
 LATEST_S = (1 << 32) - 1
 

@@ -17,6 +17,7 @@ from switch.files.problems import ConfigError, Problem, ProblemList, raise_if_an
 from switch.files.texts import Texts, texts_of
 from switch.keys import KeySource
 from switch.tables.card_table import CARD_TYPES
+from switch.tables.party_states import MERCHANT_CLASSES
 from switch.tables.registry import Registry
 from switch.tables.risk import OWN_RULES, PAST_MS, SECRET_SIZE, Risk
 from switch.tables.risk_rules import (
@@ -223,6 +224,7 @@ def _terms(section: RuleSection, version: int) -> RuleTerms:
         amount_to=ANY_AMOUNT if section.amount_to is None else section.amount_to,
         entries=entries_mask(section.entry_modes),
         card_types=sum(1 << CARD_TYPES.index(name) for name in set(section.card_types)),
+        merchant_classes=sum(1 << MERCHANT_CLASSES.index(name) for name in set(section.merchant_classes)),
         minutes=section.minutes,
         countries=tuple(int(code) for code in section.countries),
         refuse_as=section.refuse_as or "",

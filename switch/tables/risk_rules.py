@@ -28,6 +28,7 @@ VERSION_MAX = 999_999
 Digits3 = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
 CardDigits = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
+MerchantClass = Literal["company", "small"]
 CardType = Literal["credit", "debit", "prepaid"]
 Block = Literal["restricted-card", "suspected-fraud"]
 
@@ -104,8 +105,8 @@ class RuleSection(Words):
     """One rule. What it looks at, one measure, and at least one maximum of that; amounts need a currency."""
 
     name: Name = Field(min_length=1, max_length=64, description="Unique. With the version its identifier.")
-    per: Literal["card", "terminal", "merchant", "bin", "category"] = Field(
-        description="Whose requests are counted together; category: that of the merchant."
+    per: Literal["card", "terminal", "merchant", "bin", "category", "identity"] = Field(
+        description="Whose requests are counted together; category: the merchant's; identity: all merchants of one."
     )
     kinds: KindNames | None = Field(None, description="Which kinds are counted and limited.")
     currency: Digits3 | None = Field(None, description="Numeric ISO 4217 code; without it the limit holds in any.")
@@ -131,6 +132,9 @@ class RuleSection(Words):
     hours: str | None = Field(None, pattern=HOURS, description="Only this time of day is looked at: 22:00-06:00.")
     countries: Annotated[tuple[Digits3, ...], LISTED] = Field((), description="Only cards issued there are looked at.")
     card_types: Annotated[tuple[CardType, ...], LISTED] = Field((), description="Only such cards are looked at.")
+    merchant_classes: Annotated[tuple[MerchantClass, ...], LISTED] = Field(
+        (), description="Only merchants of these classes are looked at."
+    )
     refuse_as: Refusal | None = Field(None, description="The reason of its refusals; by default as its maximum says.")
     shadow: bool = Field(False, description="Count what it would refuse, and refuse nothing.")
 

@@ -37,6 +37,7 @@ class RuleTerms:
         amount_to: Largest amount that is looked at.
         entries: Bit n for entry mode n of ``ENTRY_MODES``: only these are looked at.
         card_types: Bit n for type n of ``CARD_TYPES``: only these are looked at; 0: all of them.
+        merchant_classes: Bit n for class n of ``MERCHANT_CLASSES``, likewise.
         minutes: Minutes of the day from and to which requests are looked at; equal ones: always.
         countries: Issuers' countries that are looked at, numeric ISO 3166-1; empty: all.
         refuse_as: One of ``REFUSALS``; empty: the limit on amounts or on counts.
@@ -63,6 +64,7 @@ class RuleTerms:
     amount_to: int = ANY_AMOUNT
     entries: int = ALL_ENTRIES
     card_types: int = 0
+    merchant_classes: int = 0
     minutes: tuple[int, int] = (0, 0)
     countries: tuple[int, ...] = ()
     refuse_as: str = ""

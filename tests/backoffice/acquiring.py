@@ -76,12 +76,12 @@ def does(store, name, step, *arguments, at=AT, rights=None):
         return getattr(one, step)(*arguments)
 
 
-def accepted(store, form=COMPANY):
+def accepted(store, form=COMPANY, found=""):
     """An application whose contract was accepted; its reference."""
     text = begin(store)
     reference, _ = enter(store, form)
     does(store, "jo", "submit", reference)
-    does(store, "rita", "review", reference, "low")
+    does(store, "rita", "review", reference, "low", found)
     does(store, "ann", "approve", reference)
     does(store, "jo", "offer", reference, text)
     does(store, "jo", "accept", reference, text, "Zhang San", "signed on paper")

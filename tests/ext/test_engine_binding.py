@@ -54,7 +54,7 @@ def terminal_row(bound_to, key=KEY, **changed):
 def registry_of(merchant, terminal, listeners=("iso",), rule=RULE):
     def table(columns, row):
         plain = {*BOUND_MERCHANT_COLUMNS, *TERMINAL_COLUMNS}
-        cells = (row[name] if name in plain else f'"{row[name]}"' for name in columns)
+        cells = (row.get(name, "") if name in plain else f'"{row[name]}"' for name in columns)
         return f"{','.join(columns)}\n{','.join(cells)}\n".encode()
 
     files = table(BOUND_MERCHANT_COLUMNS, merchant), table(BOUND_TERMINAL_COLUMNS, terminal)

@@ -29,11 +29,11 @@ LIMITS = [Limit("amount", amount_max=AMOUNT_MAX), Limit("count", count_max=COUNT
 class Node:
     """One worker of one of two nodes: what it counts, and the peer that is the other one."""
 
-    def __init__(self, number, log=None):
+    def __init__(self, number, log=None, risk=None):
         self.world = World(listeners=[listener("iso", "iso87-ascii", mac="optional")], part=Part(2, (number,)))
         self.engine = self.world.engine
         self.stats = Stats(1 << 16)
-        self.risk = Risk.build(None, WindowTable(1_000), rules=LIMITS)
+        self.risk = Risk.build(None, WindowTable(1_000), rules=LIMITS) if risk is None else risk
         self.stand_in = StandIn(
             self.stats,
             "bank",
@@ -84,8 +84,8 @@ class Node:
 class Two:
     """Both of them, and the connection between them."""
 
-    def __init__(self):
-        self.nodes = [Node(0), Node(1)]
+    def __init__(self, *risks):
+        self.nodes = [Node(number, risk=risk) for number, risk in enumerate(risks or (None, None))]
         self.meet()
 
     def meet(self):

@@ -84,6 +84,8 @@ def test_describes_what_is_registered() -> None:
         "category": "5942",
         "kinds": ["refund"],
         "elements": "00" * 16,
+        "merchant_class": "",
+        "same_identity": "",
     }
     assert registry.describe_merchant("2") is None
     assert registry.describe_terminal("T3") is None

@@ -13,6 +13,7 @@ from switch.merchants import copying
 from switch.merchants.copying import Copy
 from switch.merchants.source import Changes, Files
 from switch.store.audit import Head
+from switch.tables.registry import BOUND_MERCHANT_COLUMNS
 
 SHOP = {"id": "m0", "name": "Kai, 3", "state": "active", "category": "5942", "kinds": ""}
 CALLS = ("open", "fsync", "ftruncate", "pwrite", "rename", "unlink")
@@ -100,10 +101,23 @@ def test_many_rows_are_written_in_parts_and_again_when_the_file_is_large(copy, m
     assert copy.is_large(BASE.head)
     folded = copy.folded(BASE)
     assert folded.head == head(39)
-    assert folded.merchants.decode().splitlines()[1:] == ['m0,"Kai, 3",active,5942,,,']
+    assert folded.merchants.decode().splitlines()[1:] == ['m0,"Kai, 3",active,5942,,,,,']
     assert len(folded.terminals.decode().splitlines()) == 1_001
     copy.write(folded)
     assert {file.name for file in copy.folder.iterdir()} == {"base", "merchants-39.csv", "terminals-39.csv"}
+
+
+def test_a_base_of_an_earlier_version_is_read_and_folded(tmp_path):
+    copy = Copy(tmp_path / "registry")
+    heading = ",".join(BOUND_MERCHANT_COLUMNS)
+    earlier = f'{heading.removesuffix(",class,same_identity")}\nm0,Kai,active,5942,,i,a\nm1,"B, 2",active,5942,,i,a\n'
+    copy.write(Files(head(5), earlier.encode(), BASE.terminals))
+    files = copy.read()
+    assert files.merchants.decode() == f'{heading}\nm0,Kai,active,5942,,i,a,,\nm1,"B, 2",active,5942,,i,a,,\n'
+    held = {**SHOP, "identity": "i", "account": "a", "class": "small", "same_identity": "1f"}
+    copy.keep(files.head, Changes(head(6), {"m0": held}), Changes(head(6), {"m0": held}))
+    folded = copy.folded(files).merchants.decode().splitlines()
+    assert folded[1:] == ['m0,"Kai, 3",active,5942,,i,a,small,1f', 'm1,"B, 2",active,5942,,i,a,,']
 
 
 def test_nothing_is_appended_to_a_base_that_is_not_there(copy):

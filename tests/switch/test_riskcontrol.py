@@ -55,7 +55,7 @@ def buy(risk: Risk, pan: str = "4000001234567890", amount: int = 100, **options:
 
 def test_the_sample(registry: Registry) -> None:
     risk = load_risk(SAMPLE / "risk.toml", {}, registry)
-    assert risk.rule_count == 8
+    assert risk.rule_count == 10
     assert buy(risk, amount=50_000_01) is Reason.AMOUNT_LIMIT
     codes = [buy(risk, amount=50_000_00) for _ in range(2_001)]
     assert (set(codes[:-1]), codes[-1]) == ({Reason.APPROVED}, Reason.AMOUNT_LIMIT)
@@ -193,7 +193,11 @@ def test_every_problem_of_the_file_is_told(load) -> None:
             "utc_offset",
             'needed text of the form ^[+-](0[0-9]|1[0-4]):[0-5][0-9]$, got "8"',
         ),
-        ("risk.toml", "limits[0].per", "needed 'card', 'terminal', 'merchant', 'bin' or 'category', got \"shop\""),
+        (
+            "risk.toml",
+            "limits[0].per",
+            "needed 'card', 'terminal', 'merchant', 'bin', 'category' or 'identity', got \"shop\"",
+        ),
         ("risk.toml", "limits[1]", ONE_IS_NEEDED),
         (
             "risk.toml",
