@@ -53,17 +53,35 @@ class Deposit(Section):
 
 
 class Benefit(Section):
-    """Something that is better for a time."""
+    """Something that is better for a time.
+
+    Attributes:
+        begins: The first day of it.
+        ends: The last one.
+        fees: In the place of the plan's, for these types of cards.
+        terminal_month_minor: In the place of the plan's.
+        source: Where it is laid down, or promised, where that is so.
+    """
 
     name: Text
     begins: date
     ends: date
+    fees: tuple[Fee, ...] = ()
+    terminal_month_minor: Minor | None = None
+    source: Text | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Benefit:
         if self.ends < self.begins:
             raise ValueError("it ends before it begins")
+        _refuse_second_fee(self.fees)
         return self
+
+    @property
+    def prices(self) -> list[str]:
+        """What of the plan's prices it takes the place of."""
+        own = [] if self.terminal_month_minor is None else ["terminal_month_minor"]
+        return [*own, *(f"the fee of {fee.card_type} cards" for fee in self.fees)]
 
 
 class SmallMerchant(Section):
@@ -99,12 +117,23 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Plan:
-        types = [fee.card_type for fee in self.fees]
-        if len(set(types)) != len(types):
-            raise ValueError("a type of card has two fees")
+        _refuse_second_fee(self.fees)
+        for number, one in enumerate(self.benefits):
+            if strange := {fee.card_type for fee in one.fees} - {fee.card_type for fee in self.fees}:
+                raise ValueError(f"benefit {one.name!r} has a fee of cards that are not taken: {', '.join(strange)}")
+            for other in self.benefits[:number]:
+                both = [price for price in one.prices if price in other.prices]
+                if both and one.begins <= other.ends and other.begins <= one.ends:
+                    raise ValueError(f"two benefits say at one time: {', '.join(both)}")
         if "person" in self.offered_to and self.small_merchant is None:
             raise ValueError("a plan for persons needs small_merchant, with its limits")
         return self
+
+
+def _refuse_second_fee(fees: Sequence[Fee]) -> None:
+    types = [fee.card_type for fee in fees]
+    if len(set(types)) != len(types):
+        raise ValueError("a type of card has two fees")
 
 
 class PlanFile(Section):
@@ -124,7 +153,10 @@ def load_plans(file: Path) -> tuple[Plan, ...]:
 
 def body_of(plan: Plan) -> str:
     """A plan as the store keeps it; its hash is that of these bytes."""
-    return json.dumps(plan.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    said = plan.model_dump(mode="json")
+    # What benefits may say was less once: a plan that says no more than that has the hash that it had.
+    said["benefits"] = [{name: one[name] for name in one if one[name] not in (None, [])} for one in said["benefits"]]
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def hash_of(body: str) -> str:
@@ -220,7 +252,7 @@ def side_by_side(plans: Sequence[Plan]) -> list[tuple[str, list[str]]]:
         ("for", [", ".join(plan.offered_to) for plan in plans]),
         ("credit cards a day", [_small_words(plan, "credit_day_minor") for plan in plans]),
         ("credit cards a month", [_small_words(plan, "credit_month_minor") for plan in plans]),
-        ("benefits", ["; ".join(f"{b.name} ({b.begins} to {b.ends})" for b in plan.benefits) for plan in plans]),
+        ("benefits", ["; ".join(_benefit_words(plan, one) for one in plan.benefits) for plan in plans]),
     ]
     return lines
 
@@ -231,8 +263,10 @@ def _money(plan: Plan, minor: int) -> str:
 
 def _fee_words(plan: Plan, card_type: str) -> str:
     fee = next((one for one in plan.fees if one.card_type == card_type), None)
-    if fee is None:
-        return "not taken"
+    return "not taken" if fee is None else _price_words(plan, fee)
+
+
+def _price_words(plan: Plan, fee: Fee) -> str:
     words = f"{_percent(fee.rate_ppm)} %"
     if fee.fixed_minor:
         words += f" + {_money(plan, fee.fixed_minor)}"
@@ -244,6 +278,15 @@ def _percent(ppm: int) -> str:
     whole, rest = divmod(ppm, 10_000)
     decimals = f"{rest:04}"
     return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
+def _benefit_words(plan: Plan, benefit: Benefit) -> str:
+    """What is better, from which day to which, and who says so."""
+    prices = [f"{fee.card_type} card {_price_words(plan, fee)}" for fee in benefit.fees]
+    if benefit.terminal_month_minor is not None:
+        prices.append(f"each further terminal a month {_money(plan, benefit.terminal_month_minor)}")
+    days = f"({benefit.begins} to {benefit.ends}{f'; {benefit.source}' if benefit.source else ''})"
+    return " ".join([f"{benefit.name}:" if prices else benefit.name, *([", ".join(prices)] if prices else []), days])
 
 
 def _deposit_words(plan: Plan) -> str:

@@ -75,7 +75,8 @@ def signs_in(browser, reference, secret):
 def test_plans_stand_side_by_side(site):
     browser = Browser(site)
     for words in ("Shop", "Stall", "0.60 %", "199.00 CNY, back after 365 days if the terminal comes back whole",
-                  "no monthly fee (2026-11-01 to 2027-01-31)", "1,000.00 CNY"):  # fmt: skip
+                  "no monthly fee: each further terminal a month 0.00 CNY (2026-11-01 to 2027-01-31)",
+                  "debit card 0.405 %, at most 16.20 CNY (2026-10-01 to 2027-09-30", "1,000.00 CNY"):  # fmt: skip
         assert words in browser.page.text
     assert {link for link in browser.page.links if link.startswith("/apply")} == {
         "/apply?plan=shop%401&kind=company",

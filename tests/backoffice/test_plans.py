@@ -6,6 +6,8 @@ import pytest
 
 from switch.applications.contracts import import_text
 from switch.applications.plans import (
+    body_of,
+    hash_of,
     import_plans,
     load_plans,
     offered_plan,
@@ -69,8 +71,41 @@ def test_plans_stand_side_by_side():
     assert dict(side_by_side(plans))["debit card"] == ["0.525 %", "0.0049 %", "10.00 %"]
     assert lines["deposit"] == ["199.00 CNY, back after 365 days if the terminal comes back whole", "none"]
     assert lines["credit cards a day"][1] == "1,000.00 CNY (unconfirmed (2016): one identity at one acquirer)"
-    assert lines["benefits"][0] == "no monthly fee (2026-11-01 to 2027-01-31)"
+    lower = "lower fees of small merchants: debit card 0.405 %, at most 16.20 CNY"
+    assert lines["benefits"] == [
+        "no monthly fee: each further terminal a month 0.00 CNY (2026-11-01 to 2027-01-31)",
+        f"{lower} (2026-10-01 to 2027-09-30; the acquirer's own offer)",
+    ]
     assert lines["a rise is told before, days"][0] == "30 (令2024-4 art. 62)"
+
+
+def test_a_plan_whose_benefits_have_names_alone_has_the_hash_that_it_had(tmp_path):
+    text = (SAMPLES / "plans.toml").read_text().replace("terminal_month_minor = 0\n", "")
+    (tmp_path / "plans.toml").write_text(text)
+    plan = load_plans(tmp_path / "plans.toml")[0]
+    assert hash_of(body_of(plan)) == "ea46654a51384f3241ada54d7d9beef734e8459cefe0cdf724da8fb8618c30f2"
+    with_price = PLANS[0]
+    assert '"terminal_month_minor":0' in body_of(with_price).partition('"benefits"')[2].partition("]")[0]
+    assert hash_of(body_of(with_price)) != hash_of(body_of(plan))
+
+
+def test_benefits_at_one_time_say_different_prices(tmp_path):
+    text = (SAMPLES / "plans.toml").read_text()
+    more = '[[plan.benefits]]\nname = "more"\nbegins = {}\nends = {}\nfees = [{{ card_type = "{}", rate_ppm = 0 }}]\n'
+    for begins, ends, card_type in (
+        ("2026-10-01", "2027-09-30", "credit"),
+        ("2027-10-01", "2027-12-31", "debit"),
+        ("2026-09-01", "2026-09-30", "debit"),
+    ):
+        (tmp_path / "plans.toml").write_text(text + more.format(begins, ends, card_type))
+        assert len(load_plans(tmp_path / "plans.toml")[1].benefits) == 2
+    for begins, ends, card_type, words in (
+        ("2027-09-30", "2027-12-31", "debit", "two benefits say at one time: the fee of debit cards"),
+        ("2026-10-01", "2026-10-01", "foreign", "a fee of cards that are not taken: foreign"),
+    ):
+        (tmp_path / "plans.toml").write_text(text + more.format(begins, ends, card_type))
+        with pytest.raises(ConfigError, match=words):
+            load_plans(tmp_path / "plans.toml")
 
 
 @pytest.mark.parametrize(
