@@ -11,6 +11,8 @@ from switch.journal.replay import JournalReader
 from switch.journal.request_history import FATES, CountRestorer, Fates, JournalRequest, RequestListing, rehearse
 from switch.journal.resuming import Progress
 from switch.journal.risk_counts import restore_counts
+from switch.tables.registry import Registry
+from switch.tables.registry_changes import take_changes
 from switch.tables.risk import Risk
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import HISTORIES_MAX, WindowTable
@@ -31,8 +33,17 @@ def risk_of(*rules: RuleTerms) -> Risk:
     return Risk.build(None, WindowTable(64), rules=rules)
 
 
-def restarted(world: JournalWorld, *rules: RuleTerms, after_s: float = 10.0, boot: str = "first start") -> JournalWorld:
-    """The world after a restart of its whole switch, a while later, with its counts brought back."""
+def restarted(
+    world: JournalWorld,
+    *rules: RuleTerms,
+    after_s: float = 10.0,
+    boot: str = "first start",
+    registry: Registry | None = None,
+) -> JournalWorld:
+    """The world after a restart of its whole switch, a while later, with its counts brought back.
+
+    Who is in ``registry`` is as that says.
+    """
     world.sync()
     now_s = world.now_s + after_s if boot == "first start" else 5.0
     later = JournalWorld(
@@ -44,6 +55,8 @@ def restarted(world: JournalWorld, *rules: RuleTerms, after_s: float = 10.0, boo
         risk=risk_of(*rules),
     )
     state = later.engine.state
+    if registry is not None:
+        take_changes(state.registry, registry)
     state.risk.use_registry(state.registry)
     restore_counts(state, partial(JournalReader, later.disk, KEY), Progress(), wall_of(later))
     later.begin()
