@@ -27,9 +27,11 @@ from switch.files.datafile import read_data_file
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.finding import page_of
+from switch.merchants.identities import holder_of
 from switch.merchants.importing import Import, Outcome, export
 from switch.merchants.proposing import STATES_BY_STEP, change_state
 from switch.merchants.registering import Registrar
+from switch.merchants.tables import MERCHANTS
 from switch.proposals.deciding import Desk
 from switch.rulebooks.keeping import Verdicts
 from switch.store.changing import row_of
@@ -183,9 +185,11 @@ def _bar() -> Progress:
 
 
 def show_row(config_file: Path, table: Table, key: str | int, *, as_json: bool) -> None:
-    """Show all of one row."""
+    """Show all of one row; of a merchant who holds it, too."""
     with opened_store(config_file) as store, store.reading() as connection:
         row = told_row(row_of(connection, table, key))
+        if table is MERCHANTS:
+            row |= holder_of(connection, str(key))
     print_row(row, as_json=as_json)
 
 

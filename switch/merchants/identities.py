@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from switch.keys.file import KeySource
@@ -14,6 +15,7 @@ from switch.store.changing import Change, find_row
 from switch.store.problems import RefusedError
 from switch.store.sealing import finding_hash
 
+OTHERS_MAX: Final = 100
 HELD: Final = ("class", "same_identity")
 MEANING: Final = "identity"
 """With which identity numbers are hashed; applications have the same."""
@@ -28,6 +30,17 @@ def same_identity_of(keys: KeySource, number: str) -> dict[str, str]:
     """
     key = keys.get(FINDING_KEY)
     return {} if key is None else {"same_identity": finding_hash(key, MEANING, number).hex()}
+
+
+def holder_of(connection: Connection, merchant: str) -> dict[str, Any]:
+    """Of which class a merchant is, and which others have the same identity; nothing where nobody has said it."""
+    found = find_row(connection, IDENTITIES, merchant)
+    if found is None:
+        return {}
+    column = IDENTITIES.c
+    others = select(column.id).where(column.same_identity == found["same_identity"], column.id != merchant)
+    rows = connection.execute(others.order_by(column.id).limit(OTHERS_MAX)).scalars().all()
+    return {"class": found["class"], "same_identity": [*rows]}
 
 
 def is_held_otherwise(connection: Connection, merchant: str, wanted: Mapping[str, str]) -> bool:

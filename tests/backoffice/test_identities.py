@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 from sqlalchemy import select
 
@@ -21,7 +23,7 @@ from .test_taking_on import MERCHANT, SEEN
 from .test_taking_on import Office as Acquirer
 
 NUMBER = "11010519491231002X"
-KNOWN_MERCHANT = "898000000000001"
+KNOWN_MERCHANT, OTHER_MERCHANT = "898000000000001", "898000000000002"
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def second_application(acquirer):
 
 def rows_of(data):
     """Merchants of a file, by their numbers: class and what stands for their identity."""
-    lines = [line.split(",") for line in data.decode().splitlines()]
+    lines = list(csv.reader(data.decode().splitlines()))
     places = lines[0].index("class"), lines[0].index("same_identity")
     return {cells[0]: tuple(cells[place] for place in places) for cells in lines[1:]}
 
@@ -116,13 +118,17 @@ def test_the_command_says_of_which_class_a_merchant_is(tmp_path, store_url):
     office.does("store", "renew-key")
     office.does(*says)
     office.does(*office.says("6222020000000001", identity=NUMBER))
+    other = ("merchants", "change", OTHER_MERCHANT, *says[3:])
+    office.does(*other)
+    assert office.shown("merchants", KNOWN_MERCHANT)["same_identity"] == [OTHER_MERCHANT]
+    assert office.shown("merchants", OTHER_MERCHANT)["class"] == "small"
     store = office.store()
     try:
         with store.reading() as connection:
             told = rows_of(whole(connection).merchants)
     finally:
         store.close()
-    assert told.pop(KNOWN_MERCHANT)[0] == "small"
+    assert told.pop(KNOWN_MERCHANT) == told.pop(OTHER_MERCHANT)
     assert set(told.values()) == {("", "")}
     assert NUMBER.encode() not in office.whole_text()
     for wrong in (("--class", "large"), ("--class", "small")):

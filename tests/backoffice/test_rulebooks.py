@@ -21,6 +21,9 @@ TABLE = "low,high,country\n4000,,408\n"
 HEADING = "low,high,kinds,currencies,amount_min,amount_max,links\n"
 
 
+TYPES = '[card_types]\ntable = "lists/types.csv"\n' + LIMIT.format(1) + 'card_types = ["credit"]\n'
+
+
 @pytest.fixture
 def office(tmp_path, store_url):
     return Office(tmp_path / "switch", store_url)
@@ -43,6 +46,13 @@ def file(office):
 
 def rows(office, kind):
     return [json.loads(line) for line in office.does(kind, "list", "--json").splitlines()]
+
+
+def test_types_of_cards_are_kept_with_their_rules(office, file):
+    table = "low,high,type\n6217,,debit\n"
+    assert "types.csv" in office.refuses("risk", "put", file(TYPES, types=table.replace("debit", "gold")), *WHY)
+    office.does("risk", "put", file(TYPES, types=table), *WHY)
+    assert json.loads(office.does("risk", "show", 1, "--json"))["tables"] == {"lists/types.csv": table}
 
 
 def test_versions_are_put_listed_and_shown(office, file):
