@@ -41,6 +41,7 @@ Read = TypeVar("Read")
 
 MAC_FIELDS = ("64", "128")
 MATCH_FIELDS = {"stan": "11", "rrn": "37"}
+MS_A_DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     if registry is not None:
         problems += _check_registry(config, registry)
         risk = _attempt(problems, partial(load_config_risk, config, source, registry, keeps_copy=keeps_copy))
-        problems += () if risk is None else risk.problems
+        problems += () if risk is None else [*risk.problems, *_check_memory(config, risk.value)]
     if errors_among(problems) or routes is None or registry is None:
         if keys is not None:
             keys.close()
@@ -183,6 +184,14 @@ def _build_registry(config: Config, files: RegistryFiles, source: KeySource) -> 
         names=(files.merchants_name, files.terminals_name),
         rule=binding_rule(config),
     )
+
+
+def _check_memory(config: Config, risk: Risk | None) -> Iterator[Problem]:
+    """Rules that look back further than the journal does."""
+    reach_days = 0 if risk is None else -(-risk.window_max_ms // MS_A_DAY)
+    if config.journal.mode != "off" and config.journal.retention_days < reach_days:
+        reason = f"is below the {reach_days} days that rules of risk look back: after a start they count too little"
+        yield Problem(str(config.file), "journal.retention_days", reason, "warning")
 
 
 def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:

@@ -174,6 +174,14 @@ def test_tables_in_which_nobody_stands_are_doubtful(configs):
     assert ("sample/terminals.csv", "", "has no terminal: every request is refused") in warnings
 
 
+def test_rules_that_look_back_further_than_the_journal_are_doubtful(change):
+    path = change("retention_days = 90", "retention_days = 30")
+    doubt = "is below the 31 days that rules of risk look back: after a start they count too little"
+    assert ("production.toml", "journal.retention_days", doubt) in found(path, "warning")
+    path = change("retention_days = 30", "retention_days = 31")
+    assert "journal.retention_days" not in {key for _, key, _ in found(path, "warning")}
+
+
 def test_files_with_a_byte_order_mark(configs):
     files = [path for path in (configs / "sample").rglob("*") if path.is_file()]
     for path in (configs / "production.toml", *files):
