@@ -40,6 +40,7 @@ from switch.keys.key_block import is_key_block, unwrap_key_block, wrap_key_block
 from switch.keys.master import FilePlace, GivenPlace, MasterKey, MasterKeyPlace
 from switch.keys.names import (
     ALGORITHMS,
+    DIGESTS_USAGE,
     USAGES,
     Usage,
     check_algorithm,
@@ -311,7 +312,8 @@ def list_keys(
     Example: authswitch keys --config switch.toml list link/
     """
     with _opened(context) as file:
-        found = [key for key in file.keys() if key.name.startswith(prefix)]  # noqa: SIM118 - no mapping
+        keys = (key for key in file.keys() if key.usage != DIGESTS_USAGE)  # noqa: SIM118 - no mapping
+        found = [key for key in keys if key.name.startswith(prefix)]
     if as_json:
         typer.echo(json.dumps([_described(key) for key in found]))
         return
@@ -343,6 +345,8 @@ def export(
             raise typer.BadParameter("the store's keys go to nobody else")
         if key.usage == COMPONENT_USAGE:
             raise typer.BadParameter("a component goes to nobody")
+        if key.usage == DIGESTS_USAGE:
+            raise typer.BadParameter("these are digests of former keys, and no key")
         with _asked_wrongly():
             if form == "tr31":
                 wrapped = wrap_key_block(wrapping, key)
@@ -492,6 +496,8 @@ def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
         raise typer.BadParameter("the journal's keys are made by change-master-key alone")
     if found == COMPONENT_USAGE:
         raise typer.BadParameter("components are entered by `keys component` alone")
+    if found == DIGESTS_USAGE:
+        raise typer.BadParameter("digests of a link's former keys are written by the daemon alone")
     if found in STORE_USAGES:
         raise typer.BadParameter("the store's keys are made by `authswitch store renew-key` alone")
     return found

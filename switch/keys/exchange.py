@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from switch.keys.brought import was_had
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value, has_weak_part
 from switch.keys.key_block import is_key_block, unwrap_key_block
@@ -47,11 +48,12 @@ def offered_key(keys: KeyFile, name: str, under: str, text: str, others: Sequenc
         raise NotTakenError(str(error)) from None
     if has_weak_part(present.algorithm, value):
         raise NotTakenError("it is a weak key")
-    if keys.value(former_name(name)) == value:
-        raise NotTakenError("it is the key of before: an old message came once more")
+    key = Key(name, present.usage, present.algorithm, value)
+    if keys.value(former_name(name)) == value or (value != present.value and was_had(keys, key, under)):
+        raise NotTakenError("the link had that key before: an old message came once more")
     if any(keys.value(other) == value for other in others):
         raise NotTakenError("the link has that key for another use")
-    return Key(name, present.usage, present.algorithm, value)
+    return key
 
 
 def _unwrapped(present: Key, master: Key, text: str) -> bytes:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from switch.crypto.des import encrypt_blocks
-from switch.keys.names import ALGORITHMS, Usage, check_algorithm, check_name, check_usage
+from switch.keys.names import ALGORITHMS, DIGESTS_USAGE, Usage, check_algorithm, check_name, check_usage
 
 CHECK_VALUE_BYTES = {"des": 3, "aes": 5, "sm4": 3}
 """Bytes of a check value that are shown, by family of algorithm."""
@@ -46,7 +46,7 @@ class Key:
         name: Such as ``terminal/10000001/tak`` or ``link/bank-a/zpk``.
         usage: One of ``USAGES``.
         algorithm: One of ``ALGORITHMS``.
-        value: The key itself, as many bytes as the algorithm says.
+        value: The key itself, as many bytes as the algorithm says; several times as many where it is digests.
         exportable: False when whoever made it said in its key block that it must not be passed on.
 
     Raises:
@@ -63,13 +63,15 @@ class Key:
         check_name(self.name)
         check_usage(self.usage)
         size = check_algorithm(self.algorithm).size
+        if self.usage == DIGESTS_USAGE and self.value and not len(self.value) % size:
+            return
         if len(self.value) != size:
             raise ValueError(f"a key of algorithm {self.algorithm} has {size} bytes, not {len(self.value)}")
 
     @property
     def check_value(self) -> str:
-        """The key check value (KCV) in upper-case hex: see ``check_value``."""
-        return check_value(self.algorithm, self.value)
+        """The key check value (KCV) in upper-case hex: see ``check_value``; empty of what is no key."""
+        return "" if self.usage == DIGESTS_USAGE else check_value(self.algorithm, self.value)
 
     def check_exportable(self) -> None:
         """Refuse to pass on a key that must not be.

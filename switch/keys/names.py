@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp", "tdk", "cik"]
+Usage = Literal["tmk", "tak", "tpk", "zmk", "zak", "zpk", "bdk", "jwk", "sdk", "sik", "rbk", "cmp", "tdk", "had", "cik"]
 Family = Literal["des", "aes", "sm4"]
 
 USAGES: Final[dict[Usage, str]] = {
@@ -22,9 +22,12 @@ USAGES: Final[dict[Usage, str]] = {
     "rbk": "registry binding key: proves that what a terminal is bound to was not altered",
     "cmp": "one person's component of a key, until the others are there",
     "tdk": "terminal track key: data of cards' tracks from a terminal (CUP dialect)",
+    "had": "digests of keys that a link has had, no keys: no message brings one of these back",
     "cik": "card index key: finds a card in the books by a hash of its number",
 }
 """Usages, in the order in which the sealed file numbers them: only ever append."""
+
+DIGESTS_USAGE: Final[Usage] = "had"
 
 WRAPPING_USAGES: Final = ("tmk", "zmk")
 """Usages of keys whose purpose is to encrypt other keys."""

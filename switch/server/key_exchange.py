@@ -12,12 +12,14 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from switch.admin.keys import NobodyAsked, NotExchanged
 from switch.base.log import get_logger
 from switch.dialect.key_exchange import USAGES, KeyMessages
 from switch.dialect.reasons import Reason
+from switch.keys.brought import note_had
 from switch.keys.exchange import NotTakenError, next_name, offered_key
 from switch.keys.names import former_name
 from switch.keys.problems import KeyFileError
@@ -247,7 +249,8 @@ class LinkDesk:
         try:
             self._read(offer)
             if offer.key is not None and offer.former is not None:
-                self._keys.change_in_force({next_name(offer.key.name): offer.key})
+                following = dataclasses.replace(offer.key, name=next_name(offer.key.name))
+                self._keys.change_in_force(lambda keys: keys.put(following, replace=True))
                 self._take_news()
         except (NotTakenError, KeyFileError, ScanError) as error:
             offer.key, offer.fault = None, str(error)
@@ -273,17 +276,14 @@ class LinkDesk:
         key, former = offer.key, offer.former
         if key is not None and former is not None:
             try:
-                await asyncio.to_thread(self._keys.save, [key, _as_former(former)])
+                await asyncio.to_thread(self._keys.save, partial(self._replace, key, former))
             except (KeyFileError, OSError) as error:
                 offer.key, offer.fault = None, str(error)
         if offer.answer is not None:
             offer.answer(Reason.SECURITY_VIOLATION if offer.fault else Reason.APPROVED)
         usage = offer.usage or ""
         if key is not None and former is not None:
-            changes: dict[str, Key | None] = {next_name(key.name): None}
-            if not offer.fault:
-                changes |= {key.name: key, former_name(key.name): _as_former(former)}
-            await self._put_in_force(changes)
+            await self._put_in_force(key, None if offer.fault else former)
         if offer.fault:
             self._count(usage, "refused")
             log.error("a key of the issuer was not taken", link=self.name, key=usage, reason=offer.fault)
@@ -294,20 +294,31 @@ class LinkDesk:
             self._keys.exchanged(self._number, usage, self._exchange.ask_seconds)
             self._end(usage, "", key.check_value)
 
-    async def _put_in_force(self, changes: Mapping[str, Key | None]) -> None:
+    async def _put_in_force(self, key: Key, former: Key | None) -> None:
+        """A key is not only for answers any more; without a former one it could not be kept, and is for nothing."""
+
+        def change(keys: KeyFile) -> None:
+            if next_name(key.name) in keys:
+                keys.remove(next_name(key.name))
+            if former is not None:
+                self._replace(key, former, keys)
+
         while True:
             with contextlib.suppress(KeyFileError):
-                await asyncio.to_thread(self._keys.change_in_force, changes)
+                await asyncio.to_thread(self._keys.change_in_force, change)
                 self._take_news()
                 return
+
+    def _replace(self, key: Key, former: Key, keys: KeyFile) -> None:
+        """Put a key in the place of another one, and remember both: no recorded message brings them back."""
+        keys.put(key, replace=True)
+        keys.put(dataclasses.replace(former, name=former_name(key.name)), replace=True)
+        note_had(keys, former, self._exchange.under)
+        note_had(keys, key, self._exchange.under)
 
     def _count(self, usage: str, result: str) -> None:
         if (usage, result) in self._counters:
             self._stats.add(self._counters[usage, result])
-
-
-def _as_former(key: Key) -> Key:
-    return dataclasses.replace(key, name=former_name(key.name))
 
 
 def link_desks(

@@ -7,24 +7,24 @@ for each time that the file was saved, and one that refuses its PIN is left alon
 
 from __future__ import annotations
 
-import dataclasses
 import mmap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from switch.base.stats import Stats
-from switch.config import Config, load_config
+from switch.config import Config, LinkSection, load_config
 from switch.config.key_file import master_key_place, open_where_found
 from switch.config.sections import KeysSection
 from switch.dialect.key_exchange import USAGES
 from switch.files.problems import ConfigError
 from switch.journal.boot import since_boot_ns
 from switch.keys import KeyFile, KeyFileError
+from switch.keys.brought import record_names
 from switch.keys.file import HEADER_BYTES, sealed_header
 from switch.keys.key import Key
 from switch.keys.master import MasterKeyPlace
-from switch.keys.names import former_name
+from switch.keys.names import DIGESTS_USAGE, former_name
 from switch.keys.problems import RefusedPinError
 from switch.keys.shared import BusyError, ProcessLock, SharedKeys
 from switch.server.signals import reload_counter
@@ -51,8 +51,7 @@ class NodeKeys:
         self.file: Final = section.file
         self._config_file = config.file
         self._place = master_key_place(section)
-        self._links = [key.key for link in config.links for key in (link.mac, link.pin) if key is not None]
-        self._under = [link.key_exchange.under for link in config.links if link.key_exchange is not None]
+        self._links = [link_key_names(link) for link in config.links]
         self._due = mmap.mmap(-1, DUE_BYTES * len(USAGES) * len(config.links))
         self._started = started
         self._told = told
@@ -156,12 +155,11 @@ class NodeKeys:
         """
         _, had = self.in_force()
         with had, self.of_links(keys) as theirs:
-            return list(theirs.keys()) == list(had.keys())
+            return _without_digests(theirs) == _without_digests(had)
 
     def of_links(self, keys: KeyFile) -> KeyFile:
         """Those of links alone, and their former ones; to be closed."""
-        names = (each for name in self._links for each in (name, former_name(name)))
-        return keys.part([*names, *self._under])
+        return keys.part([name for names in self._links for name in names])
 
     # --- keys that come by messages -----------------------------------------------------------------------------------
 
@@ -170,8 +168,11 @@ class NodeKeys:
         """Another one each time that keys were put in force; nothing waits for it."""
         return self._in_force.number
 
-    def change_in_force(self, changes: Mapping[str, Key | None]) -> None:
-        """Let links have other keys of these names, or none, from now on; all else stays.
+    def change_in_force(self, change: Callable[[KeyFile], None]) -> None:
+        """Let links have other keys from now on.
+
+        Args:
+            change: Called with those that they have, which it changes.
 
         Raises:
             KeyFileError: Another process does not let go of those of before.
@@ -179,16 +180,15 @@ class NodeKeys:
         with self._not_busy(), self._taking.held():
             told, keys = self.in_force()
             with keys:
-                for name, key in changes.items():
-                    if key is not None:
-                        keys.put(dataclasses.replace(key, name=name), replace=True)
-                    elif name in keys:
-                        keys.remove(name)
+                change(keys)
                 with keys.part(list(keys.names())) as changed:
                     self._in_force.put(told.to_bytes(COUNT_BYTES, "big"), changed.table)
 
-    def save(self, keys: Sequence[Key]) -> None:
-        """Put keys into the file, in the place of those of their names. It takes a while.
+    def save(self, change: Callable[[KeyFile], None]) -> None:
+        """Change the file. It takes a while.
+
+        Args:
+            change: Called with all keys, which it changes.
 
         Raises:
             KeyFileError: It cannot be opened, or not be written.
@@ -198,8 +198,7 @@ class NodeKeys:
                 raise RefusedPinError(str(self.file), "", f"{reason}; {UNTIL_TOLD}")
             file = open_where_found(self.file, self._places())
             with file:
-                for key in keys:
-                    file.put(key, replace=True)
+                change(file)
                 file.save()
                 self._opened.put(file.header, file.table)
 
@@ -263,6 +262,19 @@ class NodeKeys:
             yield
         except BusyError:
             raise KeyFileError(str(self.file), "", BUSY) from None
+
+
+def _without_digests(keys: KeyFile) -> list[Key]:
+    return [key for key in keys.keys() if key.usage != DIGESTS_USAGE]  # noqa: SIM118 - no mapping
+
+
+def link_key_names(link: LinkSection) -> list[str]:
+    """What the keys of a link are called, and what belongs to them."""
+    names = [key.key for key in (link.mac, link.pin) if key is not None]
+    found = [each for name in names for each in (name, former_name(name))]
+    if link.key_exchange is not None:
+        found += [link.key_exchange.under, *(record for name in names for record in record_names(name))]
+    return found
 
 
 def node_keys(config: Config, started: KeyFile | None, stats: Stats) -> NodeKeys | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from switch.keys.brought import KEPT_MAX, RECORDS_MAX, note_had, record_names, was_had
 from switch.keys.exchange import NotTakenError, offered_key
 from switch.keys.file import KeyFile
 from switch.keys.key import Key, check_value, generate_value
@@ -52,7 +53,7 @@ def test_a_key_block_says_what_it_is_for(tmp_path):
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (lambda keys: keys.value(former_name(ZAK)), "an old message"),
+        (lambda keys: keys.value(former_name(ZAK)), "had that key before"),
         (lambda keys: keys.value(ZPK), "for another use"),
         (lambda _: bytes.fromhex("0101010101010101FEFEFEFEFEFEFEFE"), "weak"),
     ],
@@ -67,3 +68,42 @@ def test_keys_that_nobody_should_take(tmp_path, made, words):
 def test_what_is_no_key(tmp_path, text):
     with pytest.raises(NotTakenError):
         offered_key(in_force(tmp_path, "3des-2key", "3des-2key"), ZAK, ZMK, text, [ZPK])
+
+
+@pytest.mark.parametrize(("master", "algorithm"), SORTS)
+def test_a_key_that_the_link_had_comes_back_by_no_message(tmp_path, master, algorithm):
+    keys = in_force(tmp_path, master, algorithm)
+    had = [Key(ZAK, "zak", algorithm, generate_value(algorithm)) for _ in range(40)]
+    for key in (*had, had[3]):
+        note_had(keys, key, ZMK)
+    for key in had:
+        with pytest.raises(NotTakenError, match="had that key before"):
+            offered_key(keys, ZAK, ZMK, under(keys, key.value, algorithm), [ZPK])
+    fresh = generate_value(algorithm)
+    assert offered_key(keys, ZAK, ZMK, under(keys, fresh, algorithm), [ZPK]).value == fresh
+
+
+def test_the_same_key_once_more_is_no_old_one(tmp_path):
+    """Its answer got lost."""
+    keys = in_force(tmp_path, "3des-2key", "3des-2key")
+    note_had(keys, keys.get(ZAK), ZMK)
+    assert offered_key(keys, ZAK, ZMK, under(keys, keys.value(ZAK), "3des-2key"), [ZPK]) == keys.get(ZAK)
+
+
+def test_parity_bits_make_no_other_key_of_des(tmp_path):
+    keys = in_force(tmp_path, "3des-2key", "3des-2key")
+    had = keys.get(ZAK)
+    note_had(keys, had, ZMK)
+    assert was_had(keys, Key(ZAK, "zak", "3des-2key", bytes(byte ^ 1 for byte in had.value)), ZMK)
+
+
+def test_as_many_are_remembered_as_is_said_and_no_more(tmp_path):
+    keys = in_force(tmp_path, "3des-2key", "3des-2key")
+    had = [Key(ZAK, "zak", "3des-2key", generate_value("3des-2key")) for _ in range(KEPT_MAX + 100)]
+    for key in had:
+        note_had(keys, key, ZMK)
+    assert [was_had(keys, key, ZMK) for key in had] == [False] * 100 + [True] * KEPT_MAX
+    assert all(name in keys for name in record_names(ZAK))
+    assert len(list(keys.names())) == 4 + RECORDS_MAX
+    text = "".join(map(repr, keys.keys()))
+    assert keys.value(record_names(ZAK)[0]).hex() not in text.lower()

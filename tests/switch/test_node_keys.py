@@ -184,12 +184,12 @@ def test_what_is_in_force_never_becomes_older(setup):
 
 def test_a_file_that_an_exchange_has_saved_meanwhile_is_not_put_in_force(setup):
     node = Node(setup, "file")
-    node.keys._links = [ZAK]
+    node.keys._links = [[ZAK]]
     new = Key(ZAK, "zak", "3des-2key", bytes(range(16)))
     with node.keys.open() as opened:
-        node.keys.save([new])
+        node.keys.save(lambda keys: keys.put(new, replace=True))
         assert not node.keys.put_in_force(opened, 1), "the issuer may be told of the new key at any moment"
-        node.keys.change_in_force({ZAK: new})
+        node.keys.change_in_force(lambda keys: keys.put(new, replace=True))
         assert not node.keys.put_in_force(opened, 1)
     assert node.keys.in_force()[1].value(ZAK) == new.value
     with node.keys.open() as opened:

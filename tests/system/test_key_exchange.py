@@ -208,24 +208,46 @@ async def test_what_is_no_key_changes_nothing(own_keys, change, words):
             await all_pay(installation, daemon, bank)
 
 
-async def test_an_old_message_brings_no_old_key_back(own_keys):
+@pytest.mark.parametrize("usage", ["zak", "zpk"])
+async def test_recorded_messages_bring_no_old_key_back(own_keys, usage):
+    """Whichever of the former ones it is, also after a restart."""
     installation = own_keys
+    recorded, name = [], {"zak": ZAK, "zpk": ZPK}[usage]
     async with one_bank(installation) as bank:
         await exchanging(installation, bank)
         async with running(installation) as daemon:
             await until(lambda: bank._connections)
-            first, second = os.urandom(16), os.urandom(16)
-            for value in (first, second):
-                bank.offer_key("zak", value)
+            recorded.append(of_file(installation, name))
+            for _ in range(4):
+                recorded.append(os.urandom(16))
+                bank.offer_key(usage, recorded[-1])
                 await until(lambda: not bank.keys.offered)
-            assert bank.counters.keys["taken"] == 2
-            bank.offer_key("zak", second)
-            await until(lambda: bank.counters.keys["taken"] == 3)
-            assert await daemon.metric(EXCHANGES, link="bank-a", key="zak", result="repeated") == 1
-            bank.offer_key("zak", first)
-            await until(lambda: bank.counters.keys["refused"] == 1)
-            assert "an old message" in (await daemon.event("a key of the issuer was not taken"))["reason"]
-            assert of_file(installation, ZAK) == second
+            assert bank.counters.keys["taken"] == 4
+            bank.offer_key(usage, recorded[-1])
+            await until(lambda: bank.counters.keys["taken"] == 5)
+            assert await daemon.metric(EXCHANGES, link="bank-a", key=usage, result="repeated") == 1
+            await recorded_are_refused(installation, bank, daemon, usage, recorded)
+        async with running(installation) as daemon:
+            await until(lambda: bank._connections)
+            await recorded_are_refused(installation, bank, daemon, usage, recorded)
+            status, listed, _ = await authswitch("keys", "--config", installation.folder / "switch.toml", "list")
+            assert (status, "had" in listed) == (0, False)
+            bank.offer_key(usage)
+            await until(lambda: bank.counters.keys["taken"] == 6)
+            await all_pay(installation, daemon, bank)
+
+
+async def recorded_are_refused(installation, bank, daemon, usage, recorded):
+    name, before = {"zak": ZAK, "zpk": ZPK}[usage], bank.counters.keys["refused"]
+    for count, value in enumerate(reversed(recorded[:-1]), 1):
+        bank.offer_key(usage, value)
+        await until(lambda count=count: bank.counters.keys["refused"] == before + count)
+        bank.keys.offered.clear()
+        assert of_file(installation, name) == recorded[-1]
+    words = [line["reason"] for line in daemon.said("a key of the issuer was not taken")]
+    assert len(words) == len(recorded) - 1
+    assert all("an old message" in each for each in words)
+    await all_pay(installation, daemon, bank)
 
 
 async def test_a_dialect_may_demand_a_mac(own_keys):
