@@ -63,6 +63,7 @@ cdef class Link:
     cdef readonly bytes stand_in_mark         # as the dialect marks the advice of that; empty: it does not
     cdef dict network_composers               # by kind: our 0800s
     cdef Composer network_answer_composer     # our answers to the issuer's
+    cdef Composer key_answer_composer         # and of these, those to messages that bring keys: with a MAC
 
     cdef readonly LinkConnections connections    # those of the worker, which other partitions use as well
     cdef DeadlineList waiting                 # requests and reversals at the issuer

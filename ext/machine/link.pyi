@@ -75,4 +75,5 @@ class Link:
         advice_attempt: Composer,
         network: dict[int, Composer],
         network_answer: Composer,
+        key_answer: Composer,
     ) -> None: ...

@@ -141,7 +141,7 @@ cdef class Link:
 
     def set_composers(self, *, list requests, list references, list advices, list unknown_reversals,
                       list answers, list unsigned_answers, Composer reversal,
-                      Composer advice_attempt, dict network, Composer network_answer):
+                      Composer advice_attempt, dict network, Composer network_answer, Composer key_answer):
         """How messages are written.
 
         Args:
@@ -155,6 +155,7 @@ cdef class Link:
             advice_attempt: From an advice as it is kept.
             network: By kind: our own network management messages.
             network_answer: Our answers to the issuer's.
+            key_answer: Our answers to those of them that bring keys.
         """
         self.request_composers = requests
         self.reference_composers = references
@@ -166,6 +167,7 @@ cdef class Link:
         self.advice_attempt_composer = advice_attempt
         self.network_composers = network
         self.network_answer_composer = network_answer
+        self.key_answer_composer = key_answer
 
     @property
     def in_flight(self):

@@ -8,8 +8,8 @@ LINK_STATES: dict[int, str]
 class KeyDesk(Protocol):
     """Who exchanges keys with the issuer of a link. Messages are without their frame."""
 
-    def take_offer(self, channel: LinkChannel, headers: bytes, message: bytes) -> None:
-        """The issuer sends a key: it is answered by ``Engine.answer_key_offer``."""
+    def take_offer(self, channel: LinkChannel, headers: bytes, message: bytes, may_repeat_only: bool, /) -> None:
+        """The issuer sends a key, or may only send the present one again; ``Engine.answer_key_offer`` answers it."""
 
     def take_answer(self, channel: LinkChannel, message: bytes, reason: int) -> None:
         """The issuer answers what ``Engine.ask_for_key`` asked, with the reason that its code means."""

@@ -3,8 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from switch.base.stats cimport stats_add, stats_observe
-from switch.crypto.mac cimport MAC_NONE
-from switch.dialect.authentication cimport MAC_RIGHT, MAC_WRONG, mac_fault, verify_message
+from switch.dialect.authentication cimport MAC_RIGHT
+from switch.dialect.kinds cimport KIND_KEY_EXCHANGE
 from switch.dialect.reasons cimport (
     REASON_ANSWER_MISMATCHED, REASON_APPROVED, REASON_ISSUER_UNAVAILABLE, REASON_OTHER_DECLINE,
     REASON_PARTIALLY_APPROVED, REASON_TIMEOUT,
@@ -16,13 +16,14 @@ from switch.machine.link_connections cimport LINK_SUSPENDED, LINK_UP
 from switch.machine.meters cimport LinkMeters
 from switch.machine.note_queue cimport (
     NOTE_ANSWER_WITHOUT_ROOM, NOTE_LATE_APPROVAL_REVERSED, NOTE_LINK_FORMAT_ERROR, NOTE_LINK_LATE_ANSWER,
-    NOTE_LINK_MAC_FAILURE, NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
+    NOTE_LINK_MISMATCHED_ANSWER, NOTE_LINK_SUSPENDED, NOTE_LINK_UNEXPECTED_MESSAGE,
     NOTE_LINK_UNKNOWN_CODE, NOTE_LINK_UNMATCHED_ANSWER,
 )
 from switch.machine.saf_store cimport CAUSE_LATE, CAUSE_MISMATCH, CAUSE_UNKNOWN, SAF_NONE, SafEntry
 from switch.machine.transaction cimport (
     TRANSACTION_LATE, TRANSACTION_NETWORK, TRANSACTION_NONE, TRANSACTION_REVERSAL, Transaction,
 )
+from switch.path.link_mac cimport link_verdict, tell_wrong_mac
 from switch.path.network cimport answer_issuer, handle_network_answer, handle_network_timeout
 from switch.path.outcome cimport finish, read_authorization_code
 from switch.saf.delivery cimport acknowledge, postpone, send_due
@@ -111,6 +112,8 @@ cdef void _take_network_answer(State state, LinkChannel channel, Answered *answe
         stats_add(state.meters.stats, state.meters.link[link.number].mismatched, 1)
         state.tell(NOTE_LINK_MISMATCHED_ANSWER, link.number, transaction.stan, state.answer.mti)
         return
+    if transaction.kind == KIND_KEY_EXCHANGE and not _carries_mac(state, link, answered):
+        return
     answered.code_size = max(read_text(link.tables.spec, &state.answer, FIELD_RESPONSE_CODE, answered.code, CODE_ROOM),
                              0)
     answered.reason = link.tables.code_to_reason(answered.code, answered.code_size)
@@ -119,34 +122,12 @@ cdef void _take_network_answer(State state, LinkChannel channel, Answered *answe
     handle_network_answer(state, channel, answered.number, answered.reason)
 
 
-cdef int _verdict_by_former_key(State state, Link link) noexcept:
-    """Whether an answer is right under the key that was replaced: an ``Authenticity``."""
-    cdef int verdict
-    if state.calendar.now_ns >= link.former_until_ns:
-        return MAC_WRONG
-    verdict = verify_message(state.macs, link.tables, &link.former_mac_key, &state.answer)
-    if verdict == MAC_RIGHT:
-        stats_add(state.meters.stats, state.meters.link[link.number].under_former_key, 1)
-    return verdict
-
-
 cdef bint _carries_mac(State state, Link link, const Answered *answered) noexcept:
     """Where it is wrong, anybody may have written it: it ends nothing. The request times out and is reversed."""
-    cdef int verdict
-    if link.mac_key.algorithm == MAC_NONE:
-        return True
-    verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
-    if verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE:
-        verdict = _verdict_by_former_key(state, link)
-    if (verdict == MAC_WRONG and link.connections.key_desk is not None and link.connections.key_desk.look_again()):
-        verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)    # another worker was told it
-        if verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE:
-            verdict = _verdict_by_former_key(state, link)
+    cdef int verdict = link_verdict(state, link)
     if verdict == MAC_RIGHT:
         return True
-    stats_add(state.meters.stats, state.meters.link[link.number].mac_failures, 1)
-    mac_fault(link.tables, &state.answer, verdict, &state.fault)
-    state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number, NULL, answered.transaction.stan)
+    tell_wrong_mac(state, link, verdict, answered.transaction.stan)
     return False
 
 

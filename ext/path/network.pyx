@@ -3,21 +3,21 @@
 from switch.base.calendar cimport write_digits
 from switch.base.stats cimport stats_add
 from switch.dialect.kinds cimport KIND_CUT_OVER, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_OFF, KIND_SIGN_ON
-from switch.crypto.mac cimport MAC_NONE
-from switch.dialect.authentication cimport MAC_RIGHT, MAC_WRONG, mac_fault, verify_message
+from switch.dialect.authentication cimport MAC_RIGHT, MAC_WRONG
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_INVALID_TRANSACTION, REASON_MAC_FAILED
-from switch.dialect.tables cimport NO_FIELD, answer_mti
+from switch.dialect.tables cimport answer_mti
 from switch.machine.link_connections cimport (
     LinkConnections, LINK_DOWN, LINK_SUSPENDED, LINK_UP, PHASE_READY, PHASE_RESTING, PHASE_SIGNING_OFF,
     PHASE_SIGNING_ON,
 )
 from switch.machine.note_queue cimport (
-    NOTE_LINK_DOWN, NOTE_LINK_MAC_FAILURE, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
+    NOTE_LINK_DOWN, NOTE_LINK_UP, NOTE_NETWORK_MESSAGE_NOT_ANSWERED,
     NOTE_NETWORK_MESSAGE_NOT_COMPOSABLE, NOTE_NETWORK_MESSAGE_REFUSED, NOTE_NETWORK_MESSAGE_UNKNOWN,
 )
 from switch.machine.sending cimport frame_for_link, send_to_link
 from switch.machine.state cimport SCRATCH_BYTES
 from switch.machine.transaction cimport TRANSACTION_NETWORK, TRANSACTION_NONE, Transaction
+from switch.path.link_mac cimport is_under_ended_key, link_verdict, tell_wrong_mac
 from switch.saf.delivery cimport send_due
 from switch.wire.scan cimport MessageIndex, scan_message
 from switch.wire.translate cimport (
@@ -243,23 +243,19 @@ cdef void answer_issuer(State state, LinkChannel channel, const uint8_t *headers
 
 
 cdef int _hand_over_key(State state, LinkChannel channel, const uint8_t *headers) noexcept:
-    """Give a key that the issuer sends to who keeps it, unless its MAC is wrong: REASON_MAC_FAILED then."""
+    """Give a key that the issuer sends to who keeps it, unless its MAC is wrong: REASON_MAC_FAILED then.
+
+    An issuer whose exchange was not answered stays under the former key, and may say it again when that has ended.
+    """
     cdef Link link = state.link_of(channel)
-    cdef int verdict = MAC_RIGHT
+    cdef int verdict = link_verdict(state, link)
+    cdef bint may_repeat_only = verdict == MAC_WRONG and is_under_ended_key(state, link)
     cdef bytes taken
-    if link.mac_key.algorithm != MAC_NONE and (link.tables.mac_field_of(&state.answer) != NO_FIELD
-                                               or (link.tables.mac_kinds >> <int>KIND_KEY_EXCHANGE) & 1):
-        verdict = verify_message(state.macs, link.tables, &link.mac_key, &state.answer)
-        if (verdict == MAC_WRONG and link.former_mac_key.algorithm != MAC_NONE
-                and state.calendar.now_ns < link.former_until_ns):
-            verdict = verify_message(state.macs, link.tables, &link.former_mac_key, &state.answer)
-    if verdict != MAC_RIGHT:
-        stats_add(state.meters.stats, state.meters.link[link.number].mac_failures, 1)
-        mac_fault(link.tables, &state.answer, verdict, &state.fault)
-        state.tell_fault(NOTE_LINK_MAC_FAILURE, link.number)
+    if verdict != MAC_RIGHT and not may_repeat_only:
+        tell_wrong_mac(state, link, verdict, 0)
         return REASON_MAC_FAILED
     taken = b"" if headers == NULL else (<const char *>headers)[:link.framing.headers_size]
-    channel.connections.key_desk.take_offer(channel, taken, _message_of(state))
+    channel.connections.key_desk.take_offer(channel, taken, _message_of(state), may_repeat_only)
     return REASON_APPROVED
 
 
@@ -273,6 +269,8 @@ cdef int answer_with(State state, LinkChannel channel, const uint8_t *headers, i
         size = link.tables.reason_to_code(reason, state.code)
     fill_slot(&state.slots, SLOT_RESPONSE_CODE, state.code, size)
     state.set_mti(answer_mti(state.answer.mti))
+    if link.tables.classify(&state.answer) == KIND_KEY_EXCHANGE:
+        return _send(state, channel, link.key_answer_composer, &state.answer, headers)
     return _send(state, channel, link.network_answer_composer, &state.answer, headers)
 
 

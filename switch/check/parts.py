@@ -21,6 +21,7 @@ from switch.config.sections import BaseKeySection
 from switch.dialect import Dialect, load_dialect
 from switch.dialect.kinds import Kind, kind_traits
 from switch.dialect.model import ANSWERS_OWN
+from switch.dialect.policy import has_mac, network_answer_steps, network_steps, with_mac
 from switch.dialect.trial_composition import TrialComposition
 from switch.files.problems import ConfigError, Problem, Severity, errors_among
 from switch.journal.problems import JournalError
@@ -370,6 +371,11 @@ def _check_exchanges(config: Config, dialects: Mapping[str, Dialect]) -> Iterato
         if link.key_exchange is not None and dialect is not None and dialect.file.key_exchange is None:
             reason = f"dialect {dialect.name} has no table key_exchange, which says how keys are exchanged"
             yield Problem(str(config.file), f"link[{link.name}].key_exchange", reason)
+        elif link.key_exchange is not None and dialect is not None and link.mac is not None:
+            messages = (network_steps(dialect, "key_exchange"), network_answer_steps(dialect))
+            if not all(has_mac(with_mac(dialect, steps)) for steps in messages):
+                reason = f"dialect {dialect.name} has no field for the MAC behind those of its messages of keys"
+                yield Problem(str(config.file), f"link[{link.name}].key_exchange", reason)
 
 
 def _base_key_fault(section: BaseKeySection, key: Key | None) -> str:

@@ -21,6 +21,7 @@ from switch.dialect.policy import (
     reversal_steps,
     tainted_fields,
     unknown_reversal_steps,
+    with_mac,
     without_mac,
 )
 from switch.wire.translate import Composer, Step
@@ -110,17 +111,29 @@ class LinkComposers:
 
     @cached_property
     def network(self) -> dict[int, Composer]:
-        """Our own network management messages, by kind; only those that the dialect has."""
-        return {
-            int(kind): Composer(self.dialect.spec, None, None, network_steps(self.dialect, kind.label))
+        """Our own network management messages, by kind; only those that the dialect has.
+
+        What brings keys, or asks for them, carries a MAC, whatever the dialect says.
+        """
+        steps = {
+            kind: network_steps(self.dialect, kind.label)
             for kind in NETWORK_KINDS
             if kind.label in self.dialect.file.network
         }
+        if self.signed and Kind.KEY_EXCHANGE in steps:
+            steps[Kind.KEY_EXCHANGE] = with_mac(self.dialect, steps[Kind.KEY_EXCHANGE])
+        return {int(kind): Composer(self.dialect.spec, None, None, written) for kind, written in steps.items()}
 
     @cached_property
     def network_answer(self) -> Composer:
         """Our answers to the issuer's network management messages."""
         return _network_answer(self.dialect)
+
+    @cached_property
+    def key_answer(self) -> Composer:
+        """Our answers to those of them that bring keys."""
+        spec, steps = self.dialect.spec, network_answer_steps(self.dialect)
+        return Composer(spec, spec, None, with_mac(self.dialect, steps) if self.signed else steps)
 
     def _from_kept(self, steps: list[Step]) -> Composer:
         spec = self.dialect.spec

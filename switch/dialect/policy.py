@@ -111,6 +111,22 @@ def without_mac(steps: Iterable[Step]) -> list[Step]:
     return [step for step in steps if (step.source, step.argument) != MAC]
 
 
+def with_mac(dialect: Dialect, steps: list[Step]) -> list[Step]:
+    """The same steps for messages that carry a MAC though their policy says nothing of it.
+
+    They stay as they are where the dialect has no field for one behind theirs.
+    """
+    field = 128 if max(step.field for step in steps) > 64 else 64
+    if has_mac(steps) or str(field) not in dialect.layout:
+        return steps
+    return [*steps, Step(field, MAC.source, MAC.argument)]
+
+
+def has_mac(steps: Iterable[Step]) -> bool:
+    """Whether messages of these steps carry a MAC."""
+    return any((step.source, step.argument) == MAC for step in steps)
+
+
 def request_unkept(dialect: Dialect) -> list[int]:
     """Fields of a request that are not even kept until it is answered: sensitive ones, and what no answer repeats."""
     repeated = {step.argument for step in answer_steps(dialect, None) if step.source == "request"}

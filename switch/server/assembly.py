@@ -322,6 +322,7 @@ class _SharedLink:
             advice_attempt=own.advice_attempt,
             network=own.network,
             network_answer=own.network_answer,
+            key_answer=own.key_answer,
         )
         if self._stand_in is not None:
             link.set_stand_in(self._stand_in, dialect.file.stand_in_mark or "")

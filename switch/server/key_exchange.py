@@ -52,6 +52,7 @@ class _Offer:
         message: It.
         usage: What was asked for; None: the message says it.
         answer: Called with the reason to answer with, where an answer is due.
+        may_repeat_only: It is under a MAC key that has ended: it may say the present key again, and bring no other.
         key: What it brings, once it was understood.
         former: What that replaces; None: it is in use already.
         fault: Why it cannot be taken.
@@ -60,6 +61,7 @@ class _Offer:
     message: bytes
     usage: str | None
     answer: Callable[[Reason], object] | None
+    may_repeat_only: bool = False
     key: Key | None = None
     former: Key | None = None
     fault: str = ""
@@ -125,13 +127,13 @@ class LinkDesk:
 
     # --- what the state machine tells -----------------------------------------------------------------------------
 
-    def take_offer(self, channel: LinkChannel, headers: bytes, message: bytes) -> None:
+    def take_offer(self, channel: LinkChannel, headers: bytes, message: bytes, may_repeat_only: bool, /) -> None:
         """The issuer sends a key."""
 
         def answer(reason: Reason) -> object:
             return self._engine.answer_key_offer(channel, headers, message, reason.value)
 
-        self._take(_Offer(message, None, answer))
+        self._take(_Offer(message, None, answer, may_repeat_only))
 
     def take_answer(self, _channel: LinkChannel, message: bytes, reason: int) -> None:
         """The issuer answers what it was asked."""
@@ -266,6 +268,10 @@ class LinkDesk:
             key = offered_key(had, name, self._exchange.under, said.key, others)
             present = had.get(name)
             offer.former = None if key.value == present.value else present
+            if offer.former is not None and offer.may_repeat_only:
+                raise NotTakenError(
+                    "its MAC is under a key that has ended, under which the present key alone may come again"
+                )
             offer.key = key
 
     def _in_force(self) -> KeyFile:

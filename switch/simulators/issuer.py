@@ -11,7 +11,6 @@ import itertools
 import random
 import secrets
 import time
-from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +18,7 @@ from switch.base.masking import mask_pan
 from switch.dialect.kinds import kind_traits
 from switch.simulators import ledger as books
 from switch.simulators.faults import UNBOOKED, Fault, FaultPlan, FaultRule
+from switch.simulators.issuer_counters import IssuerCounters
 from switch.simulators.latency import Latency
 from switch.simulators.messages import answer_mti
 from switch.simulators.rules import AMOUNT_KINDS, APPROVALS, APPROVED, APPROVED_IN_PART, Decider, Rules
@@ -35,38 +35,9 @@ if TYPE_CHECKING:
     from switch.wire.scan import Message
 
 _TRICKLE_S = 0.001
-_ANSWERS_KEPT = 4096
 _RECONNECT_S = 0.2
 _NETWORK = "8"
 _REVERSAL = "4"
-
-
-@dataclass(slots=True)
-class IssuerCounters:
-    """What an issuer saw and did."""
-
-    connections: int = 0
-    requests: int = 0
-    """Financial requests, advices and reversals; network management is counted apart."""
-    answers: int = 0
-    undeliverable: int = 0
-    """Answers whose connection was gone."""
-    repeats: int = 0
-    reversals: int = 0
-    mac_failures: int = 0
-    unreadable: int = 0
-    unexpected: int = 0
-    """Answers that arrived here without a request of ours."""
-    network: Counter[str] = field(default_factory=Counter)
-    """By kind: sign_on, sign_off, echo_test, key_exchange, cut_over."""
-    outcomes: Counter[str] = field(default_factory=Counter)
-    """By reason."""
-    keys: Counter[str] = field(default_factory=Counter)
-    """Keys that were sent, and taken or refused."""
-    echoes_sent: int = 0
-    echoes_answered: int = 0
-    answer_us: deque[float] = field(default_factory=lambda: deque(maxlen=_ANSWERS_KEPT))
-    """How long each of the last answers took here, in microseconds, from the request to its sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +255,7 @@ class Issuer:
         stan = f"{self._own_stan:06d}"
         self._own_offers[stan] = usage
         pieces = self.keys.make(usage, value)
-        mac = self._mac if "key_exchange" in self.profile.dialect.mac.kinds else None
-        message = self.profile.network_request("key_exchange", stan, pieces=pieces, mac=mac)
+        message = self.profile.network_request("key_exchange", stan, pieces=pieces, mac=self._mac)
         connection.send(self.profile.framing.wrap(message))
 
     async def keep_offering(self, seconds: float | None) -> None:
@@ -315,6 +285,8 @@ class Issuer:
     def _receive_answer(self, message: Message) -> None:
         stan = self.profile.text(message, 11)
         if message.mti[1] == _NETWORK and stan in self._own_offers:
+            if self._is_forged(message):
+                return
             usage = self._own_offers.pop(stan)
             taken = self.profile.text(message, 39) == self.profile.code(APPROVED, _NETWORK)
             self.counters.keys["taken" if taken else "refused"] += 1
@@ -337,10 +309,13 @@ class Issuer:
         pieces[39] = self.profile.code_piece(APPROVED, message.mti[1])
         usage = None
         if kind == "key_exchange" and self.keys is not None:
-            usage = self.keys.messages.read(message.data).usage
+            if self._is_forged(message):
+                pieces[39] = self.profile.code_piece("mac_failed", message.mti[1])
+            else:
+                usage = self.keys.messages.read(message.data).usage
             if usage is not None:
                 pieces |= self.keys.make(usage)
-        self._reply(connection, headers, self.profile.writer.message(answer_mti(message.mti), pieces))
+        self._reply(connection, headers, self._network_answer(message, pieces))
         if usage is not None:
             self._use_key(usage)
 
@@ -353,6 +328,17 @@ class Issuer:
         """With which key a request is signed, and so its answer: the present one, or one beside it; None: no such."""
         candidates = [self._mac] if self.keys is None else self.keys.candidates()
         return next((mac for mac in candidates if mac and self.profile.mac_is_right(message, message.data, mac)), None)
+
+    def _network_answer(self, message: Message, pieces: dict[int, bytes]) -> bytes:
+        """An answer with these fields; signed as the request was, which those of keys are."""
+        mti, mac = answer_mti(message.mti), self._signer(message)
+        return self.profile.writer.message(mti, pieces) if mac is None else self.profile.signed(mti, pieces, mac)
+
+    def _is_forged(self, message: Message) -> bool:
+        """Whether a message of keys carries no right MAC, where it must."""
+        is_forged = self._mac is not None and self._signer(message) is None
+        self.counters.mac_failures += is_forged
+        return is_forged
 
     def _receive_request(self, connection: IssuerConnection, headers: bytes, message: Message) -> None:
         profile = self.profile

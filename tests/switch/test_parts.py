@@ -392,3 +392,17 @@ def test_reversals_and_advices_are_composed_for_every_listener_and_link(configs,
     assert problems, found(path)
     assert all(file == path.name and key.endswith(".dialect") for file, key, _ in problems)
     assert any(f"({what})" in reason for *_, reason in problems)
+
+
+def test_messages_of_keys_need_a_field_for_their_mac(change, monkeypatch):
+    def without_128(name):
+        dialect = load_dialect(name)
+        return replace(dialect, layout={number: entry for number, entry in dialect.layout.items() if number != "128"})
+
+    path = change("# key_exchange = {", "key_exchange = {")
+    replace_key(path.parent, "link/bank-a/zmk", "3des-2key")
+    assert found(path) == []
+    monkeypatch.setattr(parts, "load_dialect", without_128)
+    ((_, key, reason),) = found(path)
+    assert key == "link[bank-a].key_exchange"
+    assert "has no field for the MAC behind those of its messages of keys" in reason

@@ -270,3 +270,15 @@ def test_rules(rule, policy, origins):
 def test_what_is_no_rule(rule, policy):
     with pytest.raises(ValueError, match=r"needed|needs|no rule"):
         parse_rule(rule, policy)
+
+
+def test_messages_of_keys_carry_a_mac_where_the_link_has_a_key():
+    dialect = DIALECTS["iso87-ascii"]
+    for signed in (True, False):
+        composers = LinkComposers(dialect, signed=signed)
+        asked = composers.network[Kind.KEY_EXCHANGE].compose_message(
+            None, slots=SLOTS | {"mti": "0800", "mac": "0" * 16}
+        )
+        answered = composers.key_answer.compose_message(asked, slots=SLOTS | {"mti": "0810", "mac": "0" * 16})
+        assert [128 in read(dialect, message) for message in (asked, answered)] == [signed, signed]
+        assert 128 not in read(dialect, composers.network_answer.compose_message(asked, slots=SLOTS | {"mti": "0810"}))

@@ -101,6 +101,7 @@ class Installation:
         self.listeners = []
         self.links = []
         self.limits = {}
+        self.former = {}
         self.journal = {}
         self.books = {}
         self.originals = {}
@@ -174,7 +175,11 @@ class Installation:
                 "drain_seconds": 15,
                 **self.limits,
             },
-            "keys": {"file": self.secrets.key_file, "master_key_file": self.secrets.master_key_file},
+            "keys": {
+                "file": self.secrets.key_file,
+                "master_key_file": self.secrets.master_key_file,
+                **self.former,
+            },
             **({"journal": self.journal} if self.journal else {}),
             **({"originals": self.originals} if self.originals else {}),
             **({"store": {"url": self.store_url}} if self.store_url else {}),

@@ -1,13 +1,11 @@
 """New keys of a link by messages, with a real daemon and a simulated issuer: sent by the issuer, or asked for."""
 
 import asyncio
-import json
 import os
 import signal
 
 import pytest
 
-from switch.dialect import load_dialect
 from switch.keys.file import KeyFile
 from switch.keys.key import check_value
 from switch.keys.master import load_master_key
@@ -19,7 +17,7 @@ from .installation import TERMINALS
 from .test_link_keys import pays
 from .test_master_key import ALGORITHM, ZAK, keys, own_keys
 from .test_trace import authswitch
-from .unruly import UnrulyIssuer, one_bank
+from .unruly import one_bank
 
 __all__ = ["own_keys"]
 
@@ -250,18 +248,10 @@ async def recorded_are_refused(installation, bank, daemon, usage, recorded):
     await all_pay(installation, daemon, bank)
 
 
-async def test_a_dialect_may_demand_a_mac(own_keys):
-    """Nobody who has no MAC key gives the switch another one then."""
+async def test_a_key_without_the_links_mac_is_not_taken(own_keys):
+    """Nobody who has no MAC key gives the switch another one."""
     installation = own_keys
-    installation.folder.mkdir(exist_ok=True)
-    kinds = [*load_dialect("iso87-ascii").mac.kinds, "key_exchange"]
-    path = installation.folder / "signed.toml"
-    path.write_text(f'description = "With a MAC"\nextends = "iso87-ascii"\nmac.kinds = {json.dumps(kinds)}\n')
-    bank = installation.issuer("bank-a", str(path), UnrulyIssuer)
-    await bank.listen()
-    installation.listener("pos", "iso87-ascii")
-    installation.link(port=bank.port, dialect=str(path))
-    try:
+    async with one_bank(installation) as bank:
         await exchanging(installation, bank)
         async with running(installation) as daemon:
             await until(lambda: bank._connections)
@@ -269,15 +259,73 @@ async def test_a_dialect_may_demand_a_mac(own_keys):
             bank.offer_key("zak")
             await until(lambda: bank.counters.keys["refused"] == 1)
             bank._mac = right.with_key(os.urandom(16))
-            bank.offer_key("zak")
+            bank.offer_key("zpk")
+            bank._mac = right
             await until(lambda: bank.counters.keys["refused"] == 2)
             assert await daemon.metric("authswitch_link_mac_failures_total", link="bank-a") == 2
-            bank._mac = right
             bank.offer_key("zak")
             await until(lambda: bank.counters.keys["taken"] == 1)
             assert of_file(installation, ZAK) == bank.keys.mac.key
-    finally:
-        await bank.stop()
+            assert not bank.counters.mac_failures, "our answers carry one, too"
+
+
+async def test_a_forged_answer_to_our_question_is_not_taken(own_keys):
+    """The question stands: the right answer is taken behind it, and without one the issuer is asked again."""
+    installation = own_keys
+    async with one_bank(installation, echo_timeout_ms=500) as bank:
+        await exchanging(installation, bank)
+        forged, reply = [], bank._reply
+
+        def forge(connection, headers, answer):
+            if b"0810" in answer[:24] and bank.keys.offered:
+                for wrong in (answer[:-16] + b"0" * 16, answer[:-16] + b"F" * 16):
+                    forged.append(wrong)
+                    reply(connection, headers, wrong)
+                if len(forged) == 2:
+                    return
+            reply(connection, headers, answer)
+
+        async with running(installation) as daemon:
+            await until(lambda: bank._connections)
+            before = of_file(installation, ZAK)
+            bank._reply = forge
+            config = installation.folder / "switch.toml"
+            admin = ("--admin", daemon.admin, "--token-file", installation.folder / "operator.token")
+            status, _, errors = await authswitch(
+                "keys", "--config", config, "exchange", "bank-a", "--key", "zak", *admin
+            )
+            assert status
+            assert "does not answer" in errors
+            assert (of_file(installation, ZAK), len(forged)) == (before, 2)
+            assert await daemon.metric("authswitch_link_mac_failures_total", link="bank-a") == 2
+            assert await daemon.metric(EXCHANGES, link="bank-a", key="zak", result="unanswered") == 1
+            line = await daemon.event("key exchanged", key="zak", seconds=30)
+            assert len(forged) == 4
+            assert await daemon.metric("authswitch_link_mac_failures_total", link="bank-a") == 4
+            assert of_file(installation, ZAK) == bank.keys.mac.key != before
+            assert line["kcv"] == check_value(ALGORITHM, bank.keys.mac.key)
+
+
+async def test_who_is_still_on_an_ended_key_may_repeat_the_present_one_and_bring_no_other(own_keys):
+    """An issuer whose exchange was never answered, since the line was down for longer than former keys are taken."""
+    installation = own_keys
+    installation.former = {"former_seconds": 0}
+    async with one_bank(installation) as bank:
+        await exchanging(installation, bank)
+        async with running(installation) as daemon:
+            await until(lambda: bank._connections)
+            former = bank._mac
+            bank.offer_key("zak")
+            await until(lambda: bank.counters.keys["taken"] == 1)
+            present, bank._mac = bank._mac, former
+            bank.offer_key("zpk")
+            await until(lambda: bank.counters.keys["refused"] == 1)
+            assert "under a key that has ended" in (await daemon.event("a key of the issuer was not taken"))["reason"]
+            bank.keys.offered.clear()
+            bank.offer_key("zak", present.key)
+            await until(lambda: bank.counters.keys["taken"] == 2)
+            assert await daemon.metric(EXCHANGES, link="bank-a", key="zak", result="repeated") == 1
+            assert of_file(installation, ZAK) == present.key
 
 
 async def test_an_issuer_that_renews_its_keys_again_and_again(own_keys):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 
 from switch.simulators.issuer import Issuer
-from switch.simulators.messages import answer_mti
 
 
 class UnrulyIssuer(Issuer):
@@ -47,7 +46,7 @@ class UnrulyIssuer(Issuer):
             self.counters.network[kind] += 1
             pieces = self.profile.echo(message, network=True)
             pieces[39] = self.profile.code_piece("do_not_honour", message.mti[1])
-            self._reply(connection, headers, self.profile.writer.message(answer_mti(message.mti), pieces))
+            self._reply(connection, headers, self._network_answer(message, pieces))
         else:
             super()._receive_network(connection, headers, message)
 
