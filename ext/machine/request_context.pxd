@@ -15,11 +15,12 @@ cdef enum:
     NOT_BARRED = -1
 
 cdef struct Inbound:
-    const uint8_t *headers        # of its frame, borrowed; its answer has the same, turned round
+    const uint8_t *headers        # of its frame, borrowed
+    const uint8_t *answer_headers     # those that its answer has, turned round: the same, or with a mark to sign in
     const Terminal *terminal      # who sent it; NULL as long as nobody known is
     bint is_under_former          # it came under keys that were replaced: ``terminal`` is who it was, with these keys
     Terminal former_self          # room for that
-    uint8_t marked_headers[FRAME_HEADERS_MAX]     # room for ``headers`` that tell the terminal to sign in
+    uint8_t marked_headers[FRAME_HEADERS_MAX]     # room for ``answer_headers`` that tell the terminal to sign in
     uint32_t terminal_number      # the same as registry index, or TERMINAL_NONE
     int barred                    # why it may ask for nothing new (``Stranger``), or NOT_BARRED
     bint is_proven                # it bears the terminal's own MAC, or came with its certificate

@@ -274,7 +274,7 @@ cdef void _tell(State state, TerminalChannel channel, Link link, const Advice *a
     if advice.stands_in:
         entry.asked_ns = state.calendar.now_ns
         link.stand_in.approve(entry.currency, entry.amount_minor)
-    if not send_to_terminal(state, channel, state.inbound.headers, size, entry.position,
+    if not send_to_terminal(state, channel, state.inbound.answer_headers, size, entry.position,
                             outcome if advice.stands_in else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[listener].undelivered, 1)
         if advice.stands_in:

@@ -1,5 +1,6 @@
 """Terminals whose keys were replaced: they are told to sign in, and served under their former keys meanwhile."""
 
+from libc.stdint cimport uint8_t
 from switch.machine.listener cimport TerminalChannel
 from switch.machine.state cimport State
 from switch.machine.transaction cimport Transaction
@@ -15,6 +16,11 @@ cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept
 
 cdef void require_sign_in(State state, TerminalChannel channel) noexcept
 """Have the answer to ``state.request`` tell its terminal to sign in, where the framing has a place for that."""
+
+cdef const uint8_t *headers_of_answer(State state, TerminalChannel channel, const Transaction *transaction,
+                                      uint8_t *room) noexcept
+"""What the answer to a transaction's request has in front, turned round: as keys are when it is written, not as they
+were when it was asked; ``room`` is for a copy."""
 
 cdef bint has_new_mac_key(State state) noexcept nogil
 """Whether a MAC of the terminal of ``state.request`` tells its new keys from the former ones."""

@@ -3,6 +3,7 @@
 Who has no former keys, nearly all, costs one comparison.
 """
 
+from libc.stdint cimport uint32_t
 from libc.string cimport memcmp
 from switch.base.stats cimport stats_add
 from switch.crypto.mac cimport MacKey
@@ -39,20 +40,32 @@ cdef bint comes_under_former_key(State state, TerminalChannel channel) noexcept:
     return True
 
 
+cdef bint _is_to_sign_in(State state, uint32_t number, const MacKey *under) noexcept nogil:
+    """Whether a terminal that is answered under this key is not known to use its new keys."""
+    cdef const Terminal *terminal = state.registry.terminal(number)
+    cdef const FormerKeys *former = NULL
+    if terminal.has_former:
+        former = state.registry.former.find(number)
+    return former != NULL and (former.until_ns == FORMER_UNTIL_SIGN_IN
+                               or memcmp(under, &terminal.mac_key, sizeof(MacKey)) != 0)
+
+
 cdef void ask_to_sign_in(State state, TerminalChannel channel) noexcept:
-    cdef const FormerKeys *former
-    if not state.inbound.is_under_former:
-        if not state.inbound.terminal.has_former:
-            return
-        former = state.registry.former.find(state.inbound.terminal_number)
-        if former == NULL or former.until_ns != FORMER_UNTIL_SIGN_IN:
-            return
-    require_sign_in(state, channel)
+    if _is_to_sign_in(state, state.inbound.terminal_number, &state.inbound.terminal.mac_key):
+        require_sign_in(state, channel)
 
 
 cdef void require_sign_in(State state, TerminalChannel channel) noexcept:
     if channel.listener.framing.require(state.inbound.headers, SIGN_IN_AGAIN, state.inbound.marked_headers):
-        state.inbound.headers = state.inbound.marked_headers
+        state.inbound.answer_headers = state.inbound.marked_headers
+
+
+cdef const uint8_t *headers_of_answer(State state, TerminalChannel channel, const Transaction *transaction,
+                                      uint8_t *room) noexcept:
+    if (_is_to_sign_in(state, transaction.terminal, &transaction.mac_key)
+            and channel.listener.framing.require(transaction.headers, SIGN_IN_AGAIN, room)):
+        return room
+    return transaction.headers
 
 
 cdef bint has_new_mac_key(State state) noexcept nogil:

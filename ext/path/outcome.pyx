@@ -1,6 +1,6 @@
 """The end of a request: one answer, written down, stored for repeats, and sent to whom it belongs (I1, I3, I6)."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from switch.base.stats cimport stats_add
 from switch.dialect.reasons cimport (
@@ -16,13 +16,14 @@ from switch.machine.originals cimport VOIDS
 from switch.machine.saf_store cimport CAUSE_MISMATCH, CAUSE_PARTIAL, CAUSE_TERMINAL, CAUSE_TIMEOUT, CAUSE_UNUSABLE
 from switch.machine.sending cimport send_to_terminal
 from switch.machine.transaction cimport Transaction
-from switch.path.key_overlap cimport terminal_as_it_was
+from switch.path.key_overlap cimport headers_of_answer, terminal_as_it_was
 from switch.path.terminal_answer cimport (
     NO_LINK, compose_answer, compose_own_answer, has_mac_key, prepare_answer, refuse, set_reason, set_rrn,
 )
 from switch.saf.reversal cimport ReversalOrder, order_reversal, reverse, reverse_untold, uncount
 from switch.tables.registry cimport Terminal
 from switch.wire.fields cimport AUTHORIZATION_CODE_SIZE, FIELD_AMOUNT, FIELD_AUTHORIZATION_CODE
+from switch.wire.framing cimport FRAME_HEADERS_MAX
 from switch.wire.scan cimport read_number, read_text
 from switch.wire.translate cimport SLOT_AUTHORIZATION_CODE, SLOT_RESPONSE_CODE, fill_slot
 
@@ -51,7 +52,7 @@ cdef void finish_unsent(State state, TerminalChannel channel, int reason) noexce
     if position == POSITION_FAILED:
         state.leave_open(entry.intent, entry.link)
         return
-    send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, position, OUTCOME_NONE)
+    send_to_terminal(state, channel, state.inbound.answer_headers, <uint32_t>size, position, OUTCOME_NONE)
 
 
 cdef void finish_reversal(State state, TerminalChannel channel, int reason) noexcept:
@@ -290,9 +291,11 @@ cdef void _store(State state, const Transaction *transaction, const Ending *endi
 
 cdef void _tell(State state, TerminalChannel channel, const Transaction *transaction, const Ending *ending) noexcept:
     """Send the answer; an approval that cannot be told is reversed."""
+    cdef uint8_t marked[FRAME_HEADERS_MAX]
     cdef uint32_t outcome = transaction.outcome
-    if channel is None or not send_to_terminal(state, channel, transaction.headers, <uint32_t>ending.size,
-                                               ending.position, outcome if ending.approved else OUTCOME_NONE):
+    if channel is None or not send_to_terminal(state, channel, headers_of_answer(state, channel, transaction, marked),
+                                               <uint32_t>ending.size, ending.position,
+                                               outcome if ending.approved else OUTCOME_NONE):
         stats_add(state.meters.stats, state.meters.listener[transaction.listener].undelivered, 1)
         if ending.approved:
             reverse_untold(state, outcome)

@@ -99,7 +99,7 @@ cdef void _tell_again(State state, TerminalChannel channel, Outcome *entry) noex
     else:
         memcpy(state.out + offset, state.duplicates.answer(state.inbound.outcome), size)
         _seal_again(state, listener, offset, size)
-        send_to_terminal(state, channel, state.inbound.headers, size, entry.position, untold)
+        send_to_terminal(state, channel, state.inbound.answer_headers, size, entry.position, untold)
 
 
 cdef void _tell_anew(State state, TerminalChannel channel, const Outcome *entry, uint32_t untold) noexcept:

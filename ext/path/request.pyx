@@ -136,7 +136,7 @@ cdef void forward_request(State state, TerminalChannel channel) noexcept:
 
 cdef void begin_inbound(State state, const uint8_t *headers) noexcept nogil:
     state.has_detail = False
-    state.inbound.headers = headers
+    state.inbound.headers = state.inbound.answer_headers = headers
     state.inbound.terminal = NULL
     state.inbound.terminal_number = TERMINAL_NONE
     state.inbound.kind = KIND_UNKNOWN

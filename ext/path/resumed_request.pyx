@@ -9,7 +9,7 @@ from switch.machine.request_context cimport Inbound
 from switch.machine.transaction cimport Transaction
 from switch.path.claiming cimport refer_to_claim
 from switch.path.identity cimport NOT_REFUSED
-from switch.path.key_overlap cimport terminal_as_it_was
+from switch.path.key_overlap cimport ask_to_sign_in, terminal_as_it_was
 from switch.path.original_lookup cimport ask_again, stop_waiting
 from switch.path.outcome cimport finish_reversal, finish_unsent
 from switch.path.request cimport begin_inbound, forward_request, refer_to_original
@@ -40,6 +40,7 @@ cdef void _resume(State state, uint32_t number, Original original, bint is_certa
             channel.hang_up("journal cannot be written")
     else:
         _take_up(state, transaction)
+        ask_to_sign_in(state, channel)
         if transaction.kind == KIND_REVERSAL:
             _end_reversal(state, channel, original, is_certain)
         else:

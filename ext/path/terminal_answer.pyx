@@ -88,7 +88,7 @@ cdef void answer_as_prepared(State state, TerminalChannel channel, int64_t posit
         state.tell_fault(NOTE_ANSWER_NOT_COMPOSABLE, listener.number)
         channel.hang_up("no answer can be written to the request")
         return
-    send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, position, outcome)
+    send_to_terminal(state, channel, state.inbound.answer_headers, <uint32_t>size, position, outcome)
 
 
 cdef void answer_with(State state, TerminalChannel channel, int reason, int64_t position, const uint8_t *rrn) noexcept:

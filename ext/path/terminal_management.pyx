@@ -64,4 +64,4 @@ cdef void answer_network_management(State state, TerminalChannel channel) noexce
         return
     if signs_in and reason == REASON_APPROVED:
         note_sign_in(state, channel)
-    send_to_terminal(state, channel, state.inbound.headers, <uint32_t>size, 0, OUTCOME_NONE)
+    send_to_terminal(state, channel, state.inbound.answer_headers, <uint32_t>size, 0, OUTCOME_NONE)

@@ -168,21 +168,35 @@ SECOND = {"tak": bytes(range(80, 96)), "tpk": bytes(range(96, 112))}
 
 
 @pytest.mark.parametrize(
-    "taken_up",
+    ("taken_up", "requirement"),
     [
-        (KEPT,),
-        (KEPT, SECOND | {"former_tak": NEW_TAK, "former_tpk": NEW_TPK}),
-        ({"tak": NEW_TAK, "tpk": NEW_TPK},),
+        ((KEPT,), 3),
+        ((KEPT, SECOND | {"former_tak": NEW_TAK, "former_tpk": NEW_TPK}), 3),
+        ((KEPT | {"tak": CUP_TAK, "former_tak": CUP_TAK},), 3),
+        ((KEPT, {}), 0),
+        (({"tak": NEW_TAK, "tpk": NEW_TPK},), 0),
     ],
 )
-def test_answer_is_under_the_key_of_the_request_whatever_keys_are_taken_up_meanwhile(world, taken_up):
+def test_answer_is_under_the_key_of_the_request_whatever_keys_are_taken_up_meanwhile(world, taken_up, requirement):
+    """And it asks for a sign-in as its terminal needs one when it is written."""
     till, issuer = Till(world), world.issuer()
     till.sends(purchase(world, "cup"))
     asked = issuer.read_one()
     for keys in taken_up:
         take(world, **keys)
     issuer.answer(asked)
-    assert till.is_told()[0] == "00"
+    assert till.is_told() == ("00", requirement)
+
+
+def test_a_request_that_asked_for_a_sign_in_does_not_when_its_answer_comes_later(world):
+    """The keys that were taken up are taken back before that."""
+    till, issuer = Till(world), world.issuer()
+    take(world, **KEPT)
+    till.sends(purchase(world, "cup"))
+    asked = issuer.read_one()
+    take(world)
+    issuer.answer(asked)
+    assert till.is_told() == ("00", 0)
 
 
 def test_answer_is_under_a_former_key_that_is_known_no_more(world):
