@@ -3,6 +3,9 @@
 from switch.keys import KeySource
 from switch.tables.registry import Registry
 
+def terminal_key_uses(registry: Registry, first: int, count: int) -> list[tuple[str, str, str]]:
+    """Of at most so many terminals from one on: identifier, and for which MAC algorithm and PIN format its keys are."""
+
 def take_terminal_keys(
     registry: Registry, keys: KeySource, first: int, count: int
 ) -> tuple[int, list[tuple[str, str]]]:

@@ -15,6 +15,18 @@ cdef extern from "string.h" nogil:
     void explicit_bzero(void *data, size_t size)
 
 
+def terminal_key_uses(Registry registry not None, uint32_t first, uint32_t count):
+    cdef uint32_t number
+    cdef const Terminal *terminal
+    uses = []
+    for number in range(first, min(first + <uint64_t>count, <uint64_t>registry.terminal_count)):
+        terminal = registry.terminal(number)
+        id = terminal.id[:TERMINAL_ID_MAX].decode("ascii").rstrip()
+        pin = "none" if terminal.derives_pin_keys else PIN_FORMATS[terminal.pin_format]     # no key of its own
+        uses.append((id, ALGORITHMS[terminal.mac_key.algorithm], pin))
+    return uses
+
+
 def take_terminal_keys(Registry registry not None, keys, uint32_t first, uint32_t count):
     cdef uint32_t number, changed = 0
     cdef Terminal fresh

@@ -115,7 +115,7 @@ class TerminalKeys:
         algorithm_of = self._remembered()
         for line, cells in terminal_rows(data):
             self.pin_formats.add(cells[PIN_FORMAT])
-            for reason in _misfits_of(cells, algorithm_of):
+            for reason in misfits_of(cells[ID], cells[MAC_ALGORITHM], cells[PIN_FORMAT], algorithm_of):
                 count += 1
                 if count <= TOLD_MAX:
                     problems.append(Problem(table, f"line {line}", reason))
@@ -146,15 +146,20 @@ def terminal_rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
             yield number, cells
 
 
-def _misfits_of(cells: list[str], algorithm_of: Callable[[str], str | None]) -> Iterator[str]:
-    """Why keys of one terminal cannot be used."""
-    prefix = f"terminal/{cells[ID]}/"
-    mac = cells[MAC_ALGORITHM]
+def misfits_of(terminal: str, mac: str, pin: str, algorithm_of: Callable[[str], str | None]) -> Iterator[str]:
+    """Why keys of one terminal cannot be used.
+
+    Args:
+        terminal: Its identifier.
+        mac: The algorithm of its MACs.
+        pin: The format of its PIN blocks.
+        algorithm_of: Of a key by name; None where there is none of that name.
+    """
+    prefix = f"terminal/{terminal}/"
     # A key of a wrong size is told by the registry.
     found = algorithm_of(f"{prefix}tak") if mac in KEY_SIZES else None
     if found and _is_of_size(found, KEY_SIZES[mac]) and not fits_mac(found, mac):
         yield f"{prefix}tak is a key for {found}, which {mac} cannot use"
-    pin = cells[PIN_FORMAT]
     if pin in PIN_KEY_SIZES:
         found = algorithm_of(f"{prefix}tpk")
         if found and _is_of_size(found, PIN_KEY_SIZES[pin]) and not fits_pin(found, pin):

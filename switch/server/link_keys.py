@@ -153,6 +153,10 @@ class LinkKeys:
             if faults := errors_among(check_link_keys(self._config, keys)):
                 self._refuse(str(faults[0]))
                 return True
+            if misfits := await self._terminals.misfits(keys):
+                others = f", and {len(misfits) - 1:,} more that do not fit their use" if len(misfits) > 1 else ""
+                self._refuse(f"{misfits[0]}{others}")
+                return True
             # Whoever is forked later must not have older keys than this one.
             if not await asyncio.to_thread(node.put_in_force, keys, told):
                 return False

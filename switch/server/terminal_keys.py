@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterator
 
 from switch.base.log import get_logger
+from switch.check.terminal_keys import misfits_of
 from switch.keys import KeyFile
 from switch.keys.names import former_name
-from switch.tables.key_changes import take_terminal_keys
+from switch.tables.key_changes import take_terminal_keys, terminal_key_uses
 from switch.tables.registry import Registry
 
 AT_ONCE = 50
@@ -38,6 +39,20 @@ class TerminalKeys:
             number = self._registry.terminal_index(terminal)
             if number is not None:
                 take_terminal_keys(self._registry, source, number, 1)
+
+    async def misfits(self, keys: KeyFile) -> list[str]:
+        """Keys of another algorithm than their use, by and by, with the reason: their size alone would not tell."""
+
+        def algorithm_of(name: str) -> str | None:
+            found = keys.lookup(name)
+            return None if found is None else found[1]
+
+        found: list[str] = []
+        for first in range(0, self._registry.terminal_count, AT_ONCE):
+            for use in terminal_key_uses(self._registry, first, AT_ONCE):
+                found += misfits_of(*use, algorithm_of)
+            await asyncio.sleep(0)
+        return found
 
     async def take_up(self, keys: KeyFile) -> None:
         """Take up all keys that are new or gone, by and by: payments go on between."""

@@ -6,7 +6,7 @@ import pytest
 
 from switch.crypto.pin_block import decrypt_pin_block, encrypt_pin_block
 from switch.keys.sign_in import open_sign_in_keys
-from switch.tables.key_changes import take_terminal_keys
+from switch.tables.key_changes import take_terminal_keys, terminal_key_uses
 from switch.tables.registry_changes import take_changes
 from tests.ext import world as worlds
 from tests.ext.world import (
@@ -342,3 +342,11 @@ def test_keys_that_do_not_fit_change_nothing(world, keys, reason):
     assert [(terminal, reason in words) for terminal, words in faults] == [(TERMINAL, True)]
     issuer = world.issuer()
     assert Till(world).pays(issuer) == ("00", 0)
+
+
+def test_for_what_a_terminals_keys_are(world):
+    registry = world.engine.state.registry
+    uses = terminal_key_uses(registry, 0, registry.terminal_count)
+    assert uses == [(id_, row[4], row[5]) for id_, row in worlds.TERMINALS.items()]
+    assert terminal_key_uses(registry, 1, 1) == uses[1:2]
+    assert terminal_key_uses(registry, registry.terminal_count, 50) == []

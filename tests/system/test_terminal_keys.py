@@ -17,6 +17,7 @@ from .terminal import Terminal
 from .test_link_keys import SPOKEN, pays
 from .test_master_key import keys, own_keys
 from .test_registry_of_store import shop
+from .test_trace import authswitch
 from .unruly import one_bank
 
 __all__ = ["own_keys", "server", "shop", "store_url"]
@@ -128,3 +129,28 @@ async def test_a_row_that_changes_before_the_daemon_is_told_refuses_nobody(own_k
             for secrets.keys in (old, new):
                 for terminal in TERMINALS[:2]:
                     assert await pays(installation, daemon, terminal) == "00"
+
+
+@pytest.mark.parametrize("usage", ["tak", "tpk", "tmk", "tdk"])
+async def test_a_key_file_with_a_key_of_another_algorithm_is_refused_as_a_whole(own_keys, usage):
+    """16 bytes of SM4 or AES are as long as two keys of DES."""
+    installation = own_keys
+    first = f"terminal/{TERMINALS[0]}"
+    async with one_bank(installation), running(installation) as daemon:
+        algorithm = "aes-128" if usage == "tak" else "sm4"
+        await keys(installation, "generate", f"{first}/{usage}", "--algorithm", algorithm, "--replace")
+        await keys(installation, "rotate", TERMINALS[1])
+        daemon.signal(signal.SIGHUP)
+        line = await daemon.event("keys not taken up: those of before stay in use")
+        assert f"{first}/{usage} is a key for {algorithm}" in line["reason"]
+        status, output, errors = await authswitch("check", installation.folder / "switch.toml")
+        assert status
+        assert f"{first}/{usage} is a key for {algorithm}" in output + errors
+        for terminal in TERMINALS[:2]:
+            assert await pays(installation, daemon, terminal) == "00", "under the keys of before"
+        assert await daemon.metric(FORMER, listener="pos") == 0, "these are still the present ones"
+        await keys(installation, "generate", f"{first}/tdk", "--algorithm", "3des-2key", "--replace")
+        if usage == "tdk":
+            await taken_up(daemon, 1)
+            assert await pays(installation, daemon, TERMINALS[1]) == "00"
+            assert await daemon.metric(FORMER, listener="pos") == 1
