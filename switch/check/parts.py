@@ -35,6 +35,7 @@ from switch.tables.risk import Risk
 from switch.tables.routes import RouteTable
 
 if TYPE_CHECKING:
+    from switch.merchants.leaving_out import LeftOut
     from switch.rulebooks.rulebooks import InForce
     from switch.store.audit import Head
 
@@ -57,6 +58,7 @@ class Parts:
         risk: limits and blocks; None when there are none.
         registry_head: the change of the store that the registry is of; None where it was read from files.
         rulebooks: what is in force of routes and risk rules, by kind, where they are of the store.
+        left_out: terminals of the store that are not served, since their rows cannot be taken; None: there are none.
     """
 
     dialects: Mapping[str, Dialect]
@@ -66,6 +68,7 @@ class Parts:
     risk: Risk | None
     registry_head: Head | None = None
     rulebooks: Mapping[str, InForce] = field(default_factory=dict)
+    left_out: LeftOut | None = None
 
     @property
     def keys(self) -> KeySource:
@@ -120,7 +123,7 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     if routes is not None:
         problems += [*routes.problems, *_check_routes(config, routes.value)]
     keys = _attempt(problems, lambda: open_keys(config))
-    registry = risk = files = None
+    registry = risk = files = left_out = None
     if keys is not None or config.keys is None:
         source = NoKeys() if keys is None else keys.source()
         terminal_keys = None if keys is None else TerminalKeys(keys)
@@ -129,10 +132,9 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
         files = _attempt(problems, lambda: read_registry_files(config, keeps_copy=keeps_copy))
         if files is not None:
             problems += files.problems
-            registry = _attempt(problems, partial(_build_registry, config, files, terminal_keys or source))
+            registry, left_out = _read_registry(config, files, keys, terminal_keys, problems)
             if config.keys is not None and terminal_keys is not None:
                 problems += terminal_keys.warnings(str(config.keys.file))
-                problems += terminal_keys.misfits(files.terminals_name, files.terminals)
                 problems += check_pin_formats(config, dialects, terminal_keys.pin_formats)
     if registry is not None:
         problems += _check_registry(config, registry)
@@ -145,7 +147,7 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     rulebooks = {one.in_force.kind: one.in_force for one in (routes, risk) if one is not None and one.in_force}
     head = None if files is None else files.head
     rules = None if risk is None else risk.value
-    return Parts(dialects, keys, registry, routes.value, rules, head, rulebooks), problems
+    return Parts(dialects, keys, registry, routes.value, rules, head, rulebooks, left_out), problems
 
 
 def _attempt(problems: list[Problem], load: Callable[[], Read]) -> Read | None:
@@ -193,6 +195,43 @@ def _check_memory(config: Config, risk: Risk | None) -> Iterator[Problem]:
     if config.journal.mode != "off" and config.journal.retention_days < reach_days:
         reason = f"is below the {reach_days} days that rules of risk look back: after a start they count too little"
         yield Problem(str(config.file), "journal.retention_days", reason, "warning")
+
+
+def _read_registry(
+    config: Config,
+    files: RegistryFiles,
+    keys: KeyFile | None,
+    terminal_keys: TerminalKeys | None,
+    problems: list[Problem],
+) -> tuple[Registry | None, LeftOut | None]:
+    """The registry, None where it cannot be read; and who of the store is left out, since that row cannot be taken."""
+    found: list[Problem] = []
+    registry = _attempt(found, partial(_build_registry, config, files, terminal_keys or NoKeys()))
+    left_out = None
+    if terminal_keys is not None:
+        found += terminal_keys.misfits(files.terminals_name, files.terminals)
+    if errors_among(found) and keys is not None and files.head is not None:
+        left_out = _left_out(config, files, files.head, keys)
+    if left_out is None:
+        problems += found
+        return registry, None
+    problems += (
+        Problem(files.terminals_name, terminal, f"{reason}: this terminal is not served", "warning")
+        for terminal, reason in left_out.reasons.items()
+    )
+    return left_out.registry, left_out
+
+
+def _left_out(config: Config, files: RegistryFiles, head: Head, keys: KeyFile) -> LeftOut | None:
+    from switch.merchants.leaving_out import leave_out
+    from switch.merchants.rows import Compiler
+    from switch.merchants.source import Files
+
+    terminal_keys = TerminalKeys(keys)
+    listeners = [listener.name for listener in config.listeners]
+    compiler = Compiler(terminal_keys, listeners, terminal_keys.misfits, binding_rule(config))
+    names = (files.merchants_name, files.terminals_name)
+    return leave_out(Files(head, files.merchants, files.terminals), compiler, names)
 
 
 def _check_registry(config: Config, registry: Registry) -> Iterator[Problem]:

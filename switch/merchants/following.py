@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from switch.files.problems import ConfigError
 from switch.keys import KeyFileError
 from switch.merchants.copying import Copy
+from switch.merchants.leaving_out import LeftOut, leave_out
 from switch.merchants.rows import Compiler
 from switch.merchants.source import Changes, Files, Row, changes_since, whole
 from switch.store.audit import Head
@@ -31,10 +32,12 @@ class Step:
     Attributes:
         changes: The rows.
         registry: The same, read with the keys of today; None where nothing is in them.
+        left_out: Terminals among them that are not in it, and not to be served until their rows can be taken.
     """
 
     changes: Changes
     registry: Registry | None
+    left_out: LeftOut | None = None
 
 
 class RefusedStepError(RefusedError):
@@ -61,6 +64,7 @@ class Follower:
             what its predecessor did.
         keyless: Reads rows that need no key: who is not to be served is known without the key file, too.
         keeps_copy: Whether the copy is written here, and not by another worker.
+        left_out: Terminals of the base that are not served until their rows can be taken.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Follower:
         former: Callable[[], AbstractContextManager[Compiler]],
         keyless: Compiler,
         keeps_copy: bool,
+        left_out: LeftOut | None = None,
     ) -> None:
         self._open_store = open_store
         self._compiler = compiler
@@ -86,6 +91,10 @@ class Follower:
         self._beyond = Changes(base)
         self._unkept = Changes(base)
         self._from_copy: Changes | None = None
+        self._left_out = Changes(base)
+        self.reasons: dict[str, str] = {}
+        """Why terminals are not served though the store says so, by their numbers."""
+        self._note_left_out(left_out)
 
     @property
     def head(self) -> Head:
@@ -129,7 +138,36 @@ class Follower:
         except RefusedError:
             with contextlib.suppress(RefusedError):
                 return self._read(changes, self._former, files)
-            raise
+            step = self._read_in_part(changes, changes.files() if files is None else files)
+            if step is None:
+                raise
+            return step
+
+    def _read_in_part(self, changes: Changes, files: Files) -> Step | None:
+        """Make a step without terminals whose rows cannot be taken; None where it is not these alone."""
+        with contextlib.suppress(KeyFileError), self._compiler() as compiler:
+            left_out = leave_out(files, compiler, _names(files))
+            if left_out is not None:
+                take_terminal_keys(left_out.registry, compiler.keys, 0, left_out.registry.terminal_count)
+                return Step(changes, left_out.registry, left_out)
+        return None
+
+    def again(self) -> Step | None:
+        """Terminals that were left out, and whose rows can be taken by now; None where there is none.
+
+        Raises:
+            RefusedError: They cannot be taken all the same.
+        """
+        if not self.reasons:
+            return None
+        ready = Changes(self._head)
+        with contextlib.suppress(KeyFileError), self._compiler() as compiler:
+            for key, row in self._left_out.terminals.items():
+                merchant = self._left_out.merchants[row["merchant"]]
+                if key in self.reasons and _is_taken(compiler, merchant, row):
+                    ready.terminals[key] = row
+                    ready.merchants[merchant["id"]] = merchant
+        return self._read(ready, self._compiler) if ready.terminals else None
 
     def next(self) -> Step | None:
         """The next changes; None where there are none.
@@ -167,9 +205,19 @@ class Follower:
     def taken(self, step: Step) -> None:
         """The switch has taken a step: the next begins behind it."""
         self._head = step.changes.head
+        for key in step.changes.terminals:
+            self.reasons.pop(key, None)
+        known = self._left_out.merchants
+        known |= {key: row for key, row in step.changes.merchants.items() if key in known}
+        self._note_left_out(step.left_out)
         self._beyond.add(step.changes)
         if step.changes is not self._from_copy:
             self._unkept.add(step.changes)
+
+    def _note_left_out(self, left_out: LeftOut | None) -> None:
+        if left_out is not None:
+            self._left_out.add(left_out.rows)
+            self.reasons |= left_out.reasons
 
     def write_copy(self) -> None:
         """Keep what the switch has taken for its next start.
@@ -235,11 +283,14 @@ class Follower:
 
 
 def _compiled(compiler: Compiler, files: Files) -> Registry:
-    names = (f"merchants of change {files.head.number}", f"terminals of change {files.head.number}")
-    registry = compiler.compiled(files.merchants, files.terminals, names)
+    registry = compiler.compiled(files.merchants, files.terminals, _names(files))
     # Keys that the file has in place of others come with those: terminals know the former ones alone.
     take_terminal_keys(registry, compiler.keys, 0, registry.terminal_count)
     return registry
+
+
+def _names(files: Files) -> tuple[str, str]:
+    return f"merchants of change {files.head.number}", f"terminals of change {files.head.number}"
 
 
 def _worse_states(changes: Changes, head: Head, compiler: Compiler) -> Changes:

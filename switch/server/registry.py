@@ -45,4 +45,4 @@ def registry_keeper(
         return FixedRegistry(stats)
     from switch.server.store_registry import RegistryKeeper
 
-    return RegistryKeeper(config, engine, parts.registry_head, place.keys, stats, keeps_copy=place.number == 0)
+    return RegistryKeeper(config, engine, parts, place.keys, stats, keeps_copy=place.number == 0)

@@ -19,4 +19,9 @@ class RegistryGauges:
         self.silent = stats.gauge(
             "authswitch_registry_silent_seconds", "Since the store was heard of last.", rule="max"
         )
+        self.left_out = stats.gauge(
+            "authswitch_registry_terminals_left_out",
+            "Terminals of the store that are not served since their rows cannot be taken.",
+            rule="max",
+        )
         self.refused = stats.gauge("authswitch_registry_refused", "1 while changes are not taken.", rule="max")

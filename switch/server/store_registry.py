@@ -11,6 +11,7 @@ from functools import partial
 from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.base.stats import Stats
+from switch.check.parts import Parts
 from switch.check.registry import registry_copy
 from switch.check.row_compiler import keyless_compiler, opened_compiler
 from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
@@ -24,10 +25,9 @@ from switch.server.first_sign_ins import FirstSignInKeeper
 from switch.server.node_keys import NodeKeys
 from switch.server.registry_gauges import RegistryGauges
 from switch.server.suspects import SuspectKeeper
-from switch.store.audit import Head
 from switch.store.problems import RefusedError, StoreError
 from switch.tables.registry import Registry
-from switch.tables.registry_changes import RegistryChange
+from switch.tables.registry_changes import RegistryChange, suspend
 
 POLL_SECONDS = 0.25
 ROWS_A_TURN = 128
@@ -39,6 +39,8 @@ LOOK_SECONDS = 1.0
 AWAY = "the store is away: merchants and terminals stay as they were"
 REFUSED = "a change of the registry is refused: nothing but suspensions and closings is taken"
 WAITING = "the copy of the registry cannot be taken: nobody is served until it can be"
+LEFT_OUT = "terminals are not served since their rows cannot be taken"
+TOLD_MAX = 20
 UNWRITTEN = "the copy of the registry cannot be written: a start without the store would not know of changes"
 
 log = get_logger(__name__)
@@ -50,18 +52,18 @@ class RegistryKeeper:
     Args:
         config: The configuration, whose registry is a copy of the store.
         engine: The state machines of the worker.
-        head: The change of the store that the registry is of.
+        parts: What was loaded: the registry of a change of the store, and whose rows cannot be taken.
         keys: The key file, as the processes of this machine know it; None: there is none.
         stats: Where gauges are registered.
         keeps_copy: Whether this worker keeps the copy: one of a node does.
     """
 
     def __init__(
-        self, config: Config, engine: Engine, head: Head, keys: NodeKeys | None, stats: Stats, *, keeps_copy: bool
+        self, config: Config, engine: Engine, parts: Parts, keys: NodeKeys | None, stats: Stats, *, keeps_copy: bool
     ) -> None:
         gauges = RegistryGauges(stats)
-        copy = registry_copy(config)
-        if copy is None:
+        copy, head = registry_copy(config), parts.registry_head
+        if copy is None or head is None:
             raise ValueError("the registry is not of the store")
         self._engine = engine
         self._stats = stats
@@ -74,6 +76,7 @@ class RegistryKeeper:
             former=partial(opened_compiler, config, former),
             keyless=keyless_compiler(config),
             keeps_copy=keeps_copy,
+            left_out=parts.left_out,
         )
         folder = SuspectFolder(copy.folder / "suspended")
         proof_seconds = config.registry.proof_seconds if keeps_copy else None
@@ -84,6 +87,7 @@ class RegistryKeeper:
         self._gauges = gauges
         self._trouble = ""
         self._unwritten = ""
+        self._left_out = ""
         self._worse: Step | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._heard_s = time.monotonic()
@@ -92,7 +96,7 @@ class RegistryKeeper:
     @property
     def troubles(self) -> Sequence[str]:
         """Why the registry may not be as the store has it, or a start without the store not as the registry is."""
-        return [one for one in (self._trouble, self._unwritten) if one]
+        return [one for one in (self._trouble, self._unwritten, self._left_out) if one]
 
     async def begin(self, is_ending: asyncio.Event) -> None:
         """Take what the copy and the store have beyond what was loaded, before a journal is replayed.
@@ -103,6 +107,7 @@ class RegistryKeeper:
         """
         await asyncio.to_thread(self._look)
         await self._suspects.take_altered(self._engine.state.registry.altered)
+        self._tell_left_out()
         while not is_ending.is_set():
             try:
                 step = await asyncio.to_thread(self._follower.kept)
@@ -135,6 +140,7 @@ class RegistryKeeper:
             try:
                 if self._unwritten:
                     await self._write_copy()
+                await self._take_again()
                 has_more = await self._take(self._follower.next)
                 if not has_more:
                     await asyncio.to_thread(self._tell_store)
@@ -164,6 +170,27 @@ class RegistryKeeper:
             return False
         await self._put(step)
         return True
+
+    async def _take_again(self) -> None:
+        """Serve those whose rows can be taken by now."""
+        step = await asyncio.to_thread(self._follower.again)
+        if step is not None:
+            await self._put(step)
+
+    def _tell_left_out(self) -> None:
+        """Say once who is not served, and why."""
+        reasons = self._follower.reasons
+        self._stats.set(self._gauges.left_out, len(reasons))
+        first = next(iter(reasons.items()), None)
+        others = f", and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+        said = "" if first is None else f"{LEFT_OUT}: {first[0]} ({first[1]}){others}"
+        if said and said != self._left_out:
+            log.error(
+                LEFT_OUT, terminals=list(reasons)[:TOLD_MAX], count=len(reasons), reason=first[1] if first else ""
+            )
+        elif self._left_out and not said:
+            log.info("the rows of all terminals are taken again")
+        self._left_out = said
 
     def _look(self) -> None:
         """Read what was changed here and the store may not know."""
@@ -212,7 +239,11 @@ class RegistryKeeper:
         self._stats.set(self._gauges.change, head.number)
         merchants, terminals = len(step.changes.merchants), len(step.changes.terminals)
         log.info("registry changed", change=head.number, merchants=merchants, terminals=terminals)
+        if step.left_out is not None:
+            for terminal in step.left_out.reasons:
+                suspend(self._engine.state.registry, terminal)  # by an older row it may be served
         self._follower.taken(step)
+        self._tell_left_out()
         await self._write_copy()
 
     async def _write_copy(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -9,6 +10,7 @@ import pytest
 
 from switch.keys import KeyFile
 from switch.keys.master import load_master_key
+from switch.merchants.copying import Copy
 from switch.merchants.tables import TERMINALS as ROWS
 from tests.backoffice.registry import WHY
 
@@ -22,7 +24,9 @@ from .test_registry_of_store import AWAY, REFUSED, Shop, code, kept, refused
 from .test_workers import SPOKEN
 from .unruly import one_bank
 
-MINE, OTHER, NEW = TERMINALS[:3]
+MINE, OTHER, NEW, FIRST = TERMINALS[:4]
+LEFT_OUT = "terminals are not served since their rows cannot be taken"
+LEFT_OUT_COUNT = "authswitch_registry_terminals_left_out"
 WAITING = "the copy of the registry cannot be taken: nobody is served until it can be"
 NO_STORE = "postgresql://nobody@127.0.0.1:1/nothing"
 
@@ -89,23 +93,55 @@ async def test_who_is_suspended_is_told_what_became_of_its_payment_and_may_take_
             assert bank.counters.requests == 2, "the sale and its reversal"
 
 
-async def test_nobody_is_served_before_all_that_was_in_force_is_known(shop):
-    """Of a terminal that a start does not know nothing is remembered, and its repeat would be charged again."""
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_terminal_without_its_key_stops_no_start(shop, workers):
+    """It alone is not served, until its key is there; what it had paid for is not charged again."""
+    shop.installation.workers = workers
     async with one_bank(shop.installation) as bank:
-        await shop.takes_over([MINE])
-        sale = shop.installation.request(SPOKEN, terminal=NEW)
+        await shop.takes_over([MINE, FIRST])
+        sales = [shop.installation.request(SPOKEN, terminal=one) for one in (NEW, OTHER, FIRST)]
         async with running(shop.installation) as daemon:
             await are_added(shop, daemon, NEW, OTHER)
-            assert await said(shop, daemon, sale) == "00"
-        key = take_key_away(shop, OTHER)
-        async with running(shop.installation, first=WAITING) as daemon:
-            assert f"terminal/{OTHER}/tak" in daemon.said(WAITING)[0]["reason"]
-            assert daemon.said("replaying the journal") == daemon.said("listening") == []
-            put_key_back(shop, key)
-            await daemon.event("listening")
-            daemon.note_ports()
-            assert await said(shop, daemon, sale) == "00"
-            assert bank.counters.requests == 1
+            assert [await said(shop, daemon, one) for one in sales] == ["00"] * 3
+        lost = [take_key_away(shop, one) for one in (OTHER, FIRST)]
+        for _ in range(2):
+            async with running(shop.installation) as daemon:
+                await daemon.counted(LEFT_OUT_COUNT, 2)
+                named = {terminal for line in daemon.said(LEFT_OUT) for terminal in line["terminals"]}
+                assert named == {OTHER, FIRST}
+                assert "no key terminal/" in daemon.said(LEFT_OUT)[0]["reason"]
+                assert LEFT_OUT in (await daemon.get("/readyz"))[1]
+                assert [await said(shop, daemon, sales[0]), await code(shop, daemon, MINE)] == ["00", "00"]
+                charged = bank.counters.requests
+                for one in (*sales[1:], *(shop.installation.request(SPOKEN, terminal=one) for one in (OTHER, FIRST))):
+                    assert await is_turned_away(shop, daemon, one)
+                assert bank.counters.requests == charged
+        await shop.does("terminals", "suspend", FIRST, *WHY)
+        async with running(shop.installation) as daemon:
+            await daemon.counted(LEFT_OUT_COUNT, 1)
+            for key in lost:
+                put_key_back(shop, key)
+            await until(lambda: len(daemon.said("the rows of all terminals are taken again")) == workers)
+            charged = bank.counters.requests
+            assert [await said(shop, daemon, one) for one in sales[:2]] == ["00"] * 2, "as it was told before"
+            assert bank.counters.requests == charged
+            assert await daemon.metric(LEFT_OUT_COUNT) == 0
+            assert await code(shop, daemon, OTHER) == "00"
+            assert refused(await code(shop, daemon, FIRST)), "suspended meanwhile"
+            assert LEFT_OUT not in (await daemon.get("/readyz"))[1]
+        async with running(shop.installation) as daemon:
+            assert await code(shop, daemon, OTHER) == "00"
+            assert not daemon.said(LEFT_OUT)
+
+
+async def is_turned_away(shop, daemon, request):
+    """Whether a request is refused, or not answered at all: nobody can tell whose it is."""
+    async with await Terminal.connect(shop.installation, daemon.ports["pos"], SPOKEN) as till:
+        till.send(request)
+        try:
+            return refused((await asyncio.wait_for(till.receive(), 0.5))[2].text(39))
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+            return True
 
 
 async def test_a_start_that_waits_ends_when_it_is_told_to(shop):
@@ -113,9 +149,12 @@ async def test_a_start_that_waits_ends_when_it_is_told_to(shop):
         await shop.takes_over([MINE])
         async with running(shop.installation) as daemon:
             await are_added(shop, daemon, NEW)
-        take_key_away(shop, NEW)
+        copy, changes = Copy(shop.folder / "registry"), kept(shop)
+        changes.merchants[MERCHANT] = {**changes.merchants[MERCHANT], "kinds": "nonsense"}
+        copy.keep(copy.read().head, changes, changes)
         async with running(shop.installation, first=WAITING) as daemon:
-            assert daemon.said("listening") == []
+            assert "nonsense" in daemon.said(WAITING)[0]["reason"]
+            assert daemon.said("replaying the journal") == daemon.said("listening") == []
 
 
 async def test_workers_that_die_while_the_key_file_is_away_charge_nobody_twice(shop):
