@@ -1,0 +1,1 @@
+# For compiled modules only: nothing of this module is visible from Python.

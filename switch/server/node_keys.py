@@ -97,9 +97,7 @@ class NodeKeys:
         Raises:
             KeyFileError: Another process does not let go of it.
         """
-        with self._not_busy():
-            taken = self._opened.take()
-            return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
+        return self._last_put(self._opened)
 
     def put_in_force(self, keys: KeyFile, told: int) -> bool:
         """These keys hold from now on, also for workers that are forked later, unless there are newer ones.
@@ -143,9 +141,7 @@ class NodeKeys:
         Raises:
             KeyFileError: Another process does not let go of it.
         """
-        with self._not_busy():
-            taken = self._taken_up.take()
-        return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
+        return self._last_put(self._taken_up)
 
     def is_in_force(self, keys: KeyFile) -> bool:
         """Whether links have the keys that are in this file.
@@ -233,6 +229,12 @@ class NodeKeys:
     def _set_due(self, link: int, usage: str, due_ns: int) -> None:
         at = DUE_BYTES * (len(USAGES) * link + USAGES.index(usage))
         self._due[at : at + DUE_BYTES] = due_ns.to_bytes(DUE_BYTES, "big")
+
+    def _last_put(self, shared: SharedKeys) -> KeyFile:
+        """What a process has put there last; where none has, the file as the start has opened it."""
+        with self._not_busy():
+            taken = shared.take()
+        return self._lent() if taken is None else KeyFile.of_table(self.file, taken[1], taken[0])
 
     def _lent(self) -> KeyFile:
         return KeyFile.of_table(self.file, self._started.table.lent(), self._started.header)
