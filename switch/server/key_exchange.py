@@ -297,7 +297,9 @@ class LinkDesk:
         elif key is not None:
             self._count(usage, "taken" if former is not None else "repeated")
             log.info("key exchanged", link=self.name, key=usage, kcv=key.check_value, is_new=former is not None)
-            self._keys.exchanged(self._number, usage, self._exchange.ask_seconds)
+            # Somebody may send what was recorded again and again: that puts no question off.
+            if former is not None or offer.answer is None or (self._asked is not None and self._asked[0] == usage):
+                self._keys.exchanged(self._number, usage, self._exchange.ask_seconds)
             self._end(usage, "", key.check_value)
 
     async def _put_in_force(self, key: Key, former: Key | None) -> None:

@@ -328,6 +328,25 @@ async def test_who_is_still_on_an_ended_key_may_repeat_the_present_one_and_bring
             assert of_file(installation, ZAK) == present.key
 
 
+async def test_a_recorded_message_puts_no_question_off(own_keys):
+    """The present key once more is no new one, however often it comes."""
+    installation = own_keys
+    async with one_bank(installation) as bank:
+        await exchanging(installation, bank, ask_seconds=2)
+        async with running(installation) as daemon:
+
+            async def send_again():
+                while True:
+                    await asyncio.sleep(0.2)
+                    if bank._connections and not bank.keys.offered:
+                        bank.offer_key("zak", bank._mac.key)
+
+            sending = asyncio.create_task(send_again())
+            await until(lambda: len(daemon.said("key exchanged", key="zak", is_new=True)) >= 3, 20)
+            sending.cancel()
+            assert daemon.said("key exchanged", key="zak", is_new=False)
+
+
 async def test_an_issuer_that_renews_its_keys_again_and_again(own_keys):
     installation = own_keys
     async with one_bank(installation) as bank:
