@@ -15,7 +15,6 @@ from switch.config.models import (
     JournalSection,
     LimitsSection,
     LinkSection,
-    LinkStandIn,
     ListenerSection,
     SwitchSection,
 )
@@ -32,6 +31,7 @@ from switch.config.sections import (
     RoutesSection,
     StoreSection,
 )
+from switch.config.stand_in_sections import LinkStandIn
 from switch.machine.numbering import INSTANCES_MAX
 
 STANS = 999_999

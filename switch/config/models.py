@@ -31,12 +31,11 @@ from switch.config.sections import (
     RoutesSection,
     StoreSection,
 )
+from switch.config.stand_in_sections import LinkStandIn
 from switch.config.value_types import (
     WORKERS_MAX,
     AdminAddress,
     BindAddress,
-    BinRange,
-    Currency,
     DialectName,
     EndpointAddress,
     FilePath,
@@ -50,11 +49,10 @@ from switch.config.value_types import (
 )
 from switch.files.choices import NO_TRUTH_VALUE
 from switch.files.problems import Problem
-from switch.files.sections import AMOUNT_MAX, HOUR_MS, Section, count, milliseconds
+from switch.files.sections import HOUR_MS, Section, count, milliseconds
 from switch.machine.link import VERIFY_FIELDS_MAX
 from switch.machine.numbering import INSTANCES_MAX
 from switch.machine.partitioning import PARTITIONS_MAX
-from switch.tables.stand_in import LIMITS_MAX as STAND_IN_LIMITS_MAX
 
 LISTENERS_MAX = 32
 """A terminal's allowed listeners are kept as 32 bits."""
@@ -378,47 +376,6 @@ class LinkReversal(Section):
     )
     alert_seconds: int = count(
         3_600, "What is owed for longer is overdue: it is logged, counted, and kept all the same.", most=2_592_000
-    )
-
-
-class StandInLimit(Section):
-    """How much is approved in one currency, in its minor units."""
-
-    currency: Currency = Field(description="Numeric ISO 4217 code; payments in a currency without limits are refused.")
-    amount_max: int = Field(ge=1, le=AMOUNT_MAX, description="One payment.")
-    outstanding_max: int = Field(
-        ge=1,
-        le=AMOUNT_MAX,
-        description="All approvals together that the issuer has not been told yet: the most that can be lost.",
-    )
-    card_amount_max: int | None = Field(
-        None, ge=1, le=AMOUNT_MAX, description="One card's approvals within `window_seconds`."
-    )
-    card_count_max: int | None = Field(
-        None, ge=1, le=1_000_000, description="How many approvals one card gets within `window_seconds`."
-    )
-
-
-class LinkStandIn(Section):
-    """Payments that the switch approves itself while no link of their route is up. The acquirer bears the risk."""
-
-    kinds: tuple[Literal["purchase", "preauthorization"], ...] = Field(
-        ("purchase",), strict=False, min_length=1, max_length=2, description="Kinds of transaction that are covered."
-    )
-    bins: tuple[BinRange, ...] = Field(
-        (),
-        strict=False,
-        max_length=1_000,
-        description='First digits of the cards that are covered, such as "622848" or "622840-622849"; none: every card '
-        "that is routed here.",
-    )
-    pin: bool = Field(
-        False, description="Cover payments with a PIN, too, though nobody verifies the PIN while the issuer is away."
-    )
-    window_seconds: int = count(86_400, "Over which one card's approvals are added up.", most=31 * 24 * 3600)
-    cards_max: int = count(100_000, "Cards that are counted at the same time; about 140 bytes each.", most=10_000_000)
-    limits: tuple[StandInLimit, ...] = Field(
-        strict=False, min_length=1, max_length=STAND_IN_LIMITS_MAX, description="One table for each currency."
     )
 
 

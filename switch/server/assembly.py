@@ -13,7 +13,7 @@ from switch.base.shares import share
 from switch.base.stats import Stats
 from switch.check.parts import Parts
 from switch.config import Config, LinkSection, ListenerSection
-from switch.config.models import LinkStandIn
+from switch.config.stand_in_sections import LinkStandIn
 from switch.crypto.device_counters import DeviceCounters
 from switch.crypto.dukpt import BaseKeys
 from switch.crypto.mac import MacEngine
