@@ -19,6 +19,7 @@ ROOMS = (
     "access",
     "proposals",
     "rulebooks",
+    "links",
     "dialect",
     "tables",
     "merchants",

@@ -9,7 +9,6 @@ from switch.crypto.pin_block cimport set_pin_key
 from switch.dialect.reasons cimport REASON_APPROVED, REASON_PARTIALLY_APPROVED
 from switch.dialect.tables cimport mti_class
 from switch.machine.handles cimport handle_in, slot_of
-from switch.machine.link_connections cimport LINK_UP
 from switch.machine.transaction cimport TRANSACTION_LATE, TRANSACTION_NONE, TRANSACTION_REVERSAL, Stretch
 from switch.wire.fields cimport CLASS_NETWORK, FIELD_AMOUNT, FIELD_RRN, FIELD_STAN, RRN_SIZE
 from switch.wire.kept_copy cimport kept_offset
@@ -180,12 +179,12 @@ cdef class Link:
 
     cdef bint can_take(self) noexcept:
         """Whether a new request may be sent on this link now."""
-        return (self.connections.state == LINK_UP and self.waiting.count < self.in_flight_max
+        return (self.connections.takes_requests() and self.waiting.count < self.in_flight_max
                 and self.late.count < self.late_max)
 
     cdef bint is_late(self) noexcept:
         """Whether it gets no new request because so many of its answers are overdue."""
-        return self.connections.state == LINK_UP and self.late.count >= self.late_max
+        return self.connections.takes_requests() and self.late.count >= self.late_max
 
     cdef uint32_t take_stan(self, Numbering numbering) noexcept nogil:
         """The next STAN that nothing in flight, late or owed on any link holds; 0 when every one is held, or no number

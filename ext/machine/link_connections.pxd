@@ -10,6 +10,11 @@ cdef enum LinkState:
     LINK_UP
     LINK_SUSPENDED            # connected, but it does not answer: no new work until an echo test comes back
 
+cdef enum LinkHold:           # what is kept from the issuer, because somebody said so
+    HOLD_NOTHING
+    HOLD_REQUESTS             # new requests
+    HOLD_ALL                  # and what it is owed
+
 cdef enum LinkPhase:          # of one connection
     PHASE_SIGNING_ON
     PHASE_READY
@@ -29,6 +34,7 @@ cdef class LinkConnections:
     cdef readonly str name
     cdef readonly Framing framing
     cdef readonly uint8_t state
+    cdef readonly uint8_t hold
     cdef bint is_doubted                      # it was suspended just now: is the issuer there?
     cdef readonly list channels               # signed on
     cdef readonly list others                 # what other workers have, for when there are none here
@@ -38,5 +44,7 @@ cdef class LinkConnections:
     cdef bytes key_choice                     # which key is asked for, as the dialect says it
     cdef uint32_t _turn
 
+    cdef bint takes_requests(self) noexcept nogil
+    cdef bint takes_owed(self) noexcept nogil
     cdef LinkChannel next_channel(self)
     cdef LinkChannel next_own(self)

@@ -4,6 +4,7 @@ from switch.machine.channel import Channel
 from switch.wire.framing import Framing
 
 LINK_STATES: dict[int, str]
+HOLDS: dict[str, int]
 
 class KeyDesk(Protocol):
     """Who exchanges keys with the issuer of a link. Messages are without their frame."""
@@ -33,9 +34,13 @@ class LinkConnections:
     state: int
     channels: list[LinkChannel]
     others: list[LinkChannel]
+    hold: int
     open_count: int
     timeouts_in_a_row: int
     key_desk: KeyDesk | None
     def __init__(self, number: int, name: str, framing: Framing) -> None: ...
     @property
     def state_name(self) -> str: ...
+    @property
+    def held(self) -> str: ...
+    def hold_back(self, what: str) -> None: ...

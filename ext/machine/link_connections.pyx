@@ -5,6 +5,7 @@ from switch.machine.handles cimport TRANSACTION_NONE
 from switch.wire.framing cimport FrameStream
 
 LINK_STATES = {LINK_DOWN: "down", LINK_UP: "up", LINK_SUSPENDED: "suspended"}
+HOLDS = {"nothing": HOLD_NOTHING, "requests": HOLD_REQUESTS, "all": HOLD_ALL}
 
 
 cdef class LinkChannel(Channel):
@@ -39,6 +40,23 @@ cdef class LinkConnections:
     def state_name(self):
         """``up``, ``down`` or ``suspended``."""
         return LINK_STATES[self.state]
+
+    @property
+    def held(self):
+        """What is kept from the issuer, one of ``HOLDS``."""
+        return next(name for name, hold in HOLDS.items() if hold == self.hold)
+
+    def hold_back(self, str what not None):
+        """Keep something from the issuer from now on, one of ``HOLDS``; what is with it already is finished."""
+        self.hold = HOLDS[what]
+
+    cdef bint takes_requests(self) noexcept nogil:
+        """Whether the issuer can be asked, and may be."""
+        return self.state == LINK_UP and self.hold == HOLD_NOTHING
+
+    cdef bint takes_owed(self) noexcept nogil:
+        """Whether it can be sent what it is owed, and may be."""
+        return self.state == LINK_UP and self.hold != HOLD_ALL
 
     cdef LinkChannel next_channel(self):
         """The signed-on connection whose turn it is, one of another worker where there is none here; None when there is

@@ -11,7 +11,6 @@ from switch.dialect.tables cimport kind_traits
 from switch.machine.duplicate cimport OUTCOME_NONE, Outcome
 from switch.machine.journal_interface cimport POSITION_FAILED, POSITION_NEVER
 from switch.machine.link cimport Link
-from switch.machine.link_connections cimport LINK_UP
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ADVICE_NOT_COMPOSABLE
 from switch.machine.request_context cimport Inbound
@@ -98,7 +97,7 @@ cdef int stand_in_for(State state, TerminalChannel channel, const Route *route) 
     cdef int i, reason
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]
-        if link.connections.state == LINK_UP and link.says(inbound.kind):
+        if link.connections.takes_requests() and link.says(inbound.kind):
             return REASON_ISSUER_UNAVAILABLE          # busy: the issuer can be asked, though not at this moment
     for i in range(route.target_count):
         link = <Link>state.links[route.target[i].link]

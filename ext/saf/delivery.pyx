@@ -12,7 +12,7 @@ from switch.dialect.reasons cimport (
 from switch.dialect.tables cimport RESPONSE_CODE_MAX, DialectTables, mti_class, repeat_mti
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport STAN_COUNT
-from switch.machine.link_connections cimport LinkChannel, LINK_UP
+from switch.machine.link_connections cimport LinkChannel
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_ADVICE_DECLINED, NOTE_REVERSAL_NOT_COMPOSABLE, NOTE_REVERSAL_NOT_FOUND
 from switch.machine.request_record cimport RequestPart
@@ -38,7 +38,7 @@ cdef enum:
 cdef void send_due(State state, Link link) noexcept:
     cdef LinkChannel channel
     cdef uint32_t number
-    while link.connections.state == LINK_UP and state.transactions.in_use < state.transactions.room:
+    while link.connections.takes_owed() and state.transactions.in_use < state.transactions.room:
         channel = link.connections.next_channel()
         if channel is None:
             return

@@ -8,7 +8,7 @@ from switch.machine.claims cimport is_claim
 from switch.machine.duplicate cimport OUTCOME_NONE
 from switch.machine.journal_interface cimport POSITION_FAILED
 from switch.machine.link cimport Link
-from switch.machine.link_connections cimport LINK_UP
+from switch.machine.link_connections cimport HOLD_ALL, LINK_UP
 from switch.machine.listener cimport Listener
 from switch.machine.note_queue cimport NOTE_REVERSAL_OVERDUE
 from switch.machine.originals cimport ANY_ORIGINAL
@@ -42,6 +42,8 @@ cdef str name_of_state(Link link, const SafEntry *entry):
         return "original looked up"
     if link.connections.state != LINK_UP:
         return "link down"
+    if link.connections.hold == HOLD_ALL:
+        return "link held"
     if entry.state == SAF_PAUSED:
         return "not found yet" if entry.unfound else "paused"
     return "waiting"
@@ -91,7 +93,7 @@ cdef dict describe_entry(State state, const SafEntry *entry):
         "amount_minor": None,
         "currency": None,
     }
-    if entry.state == SAF_PAUSED and link.connections.state == LINK_UP:
+    if entry.state == SAF_PAUSED and link.connections.takes_owed():
         parts["next_attempt_seconds"] = max(entry.due_ns - now_ns, 0) / 1e9
     if request != NULL:
         unpack_digits(request.pan, request.pan_digits, pan)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from switch.store.problems import RefusedError
 
 RIGHTS: Mapping[str, str] = {
-    "registry.read": "see merchants, terminals, risk rules, BIN tables and proposals",
+    "registry.read": "see merchants, terminals, risk rules, BIN tables, held links and proposals",
     "registry.change": "add, change, suspend and import them; propose what needs two people",
     "registry.approve": "approve or refuse what was proposed about them",
     "cases.close": "say what was found in the case of a terminal or merchant that is not as registered",
     "applications.review": "look through applications of merchants",
+    "links.hold": "hold links out of service, and release them",
     "daemon.operate": "drain a daemon, retry and close reversals",
     "audit.read": "see the audit, and prove that it is whole",
     "people.read": "see people and their tokens",
@@ -25,7 +26,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "registrar": READING | {"registry.change"},
     "reviewer": READING | {"applications.review", "cases.close"},
     "approver": READING | {"registry.approve"},
-    "operator": READING | {"daemon.operate"},
+    "operator": READING | {"daemon.operate", "links.hold"},
     "auditor": READING | {"audit.read", "people.read"},
     "administrator": READING | {"people.read", "people.change"},
 }

@@ -16,6 +16,7 @@ from switch.backoffice.answering import answer_problems
 from switch.backoffice.contract_routes import contract_routes
 from switch.backoffice.importing import Imports, import_routes
 from switch.backoffice.limits import Limits, Metrics
+from switch.backoffice.link_routes import link_routes
 from switch.backoffice.office import Office
 from switch.backoffice.people_routes import audit_routes, people_routes, proposal_routes
 from switch.backoffice.problems import problem_schema
@@ -25,7 +26,7 @@ from switch.backoffice.rulebook_routes import rulebook_routes
 from switch.config.sections import BackofficeSection
 from switch.store.opening import Store
 
-DESCRIPTION = """Merchants, terminals, risk rules, BIN tables, plans, contracts, proposals, people and the audit.
+DESCRIPTION = """Merchants, terminals, risk rules, BIN tables, links, plans, contracts, proposals, people and the audit.
 
 All goes by the rules that the command line has. Each request bears a token (`Authorization: Bearer ...`) of a person
 who has the right that `x-right` names. What is refused is answered by a problem document (RFC 9457)."""
@@ -45,6 +46,7 @@ def described_api(office: Office, imports: Imports, metrics: Metrics) -> FastAPI
     for router in (
         *registry_routes(office, imports),
         *rulebook_routes(office),
+        link_routes(office),
         *contract_routes(office),
         import_routes(office, imports),
         proposal_routes(office),

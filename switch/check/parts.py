@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from switch.check.key_fit import fits_derivation, fits_mac, fits_pin
 from switch.check.pin_formats import check_pin_formats, pin_field_fault
 from switch.check.registry import RegistryFiles, binding_rule, read_registry_files
-from switch.check.rulebooks import load_config_risk, load_config_routes
+from switch.check.rulebooks import load_config_holds, load_config_risk, load_config_routes
 from switch.check.terminal_keys import TOLD_MAX, TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
@@ -57,7 +57,7 @@ class Parts:
         routes: BIN ranges; targets name links by their place in the configuration.
         risk: limits and blocks; None when there are none.
         registry_head: the change of the store that the registry is of; None where it was read from files.
-        rulebooks: what is in force of routes and risk rules, by kind, where they are of the store.
+        rulebooks: what is in force of routes, risk rules and held links, by kind, where they are of the store.
         left_out: terminals of the store that are not served, since their rows cannot be taken; None: there are none.
     """
 
@@ -122,6 +122,8 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     routes = _attempt(problems, partial(load_config_routes, config, keeps_copy=keeps_copy))
     if routes is not None:
         problems += [*routes.problems, *_check_routes(config, routes.value)]
+    holds = _attempt(problems, partial(load_config_holds, config, keeps_copy=keeps_copy))
+    problems += () if holds is None else holds.problems
     keys = _attempt(problems, lambda: open_keys(config))
     registry = risk = files = left_out = None
     if keys is not None or config.keys is None:
@@ -144,7 +146,7 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
         if keys is not None:
             keys.close()
         return None, problems
-    rulebooks = {one.in_force.kind: one.in_force for one in (routes, risk) if one is not None and one.in_force}
+    rulebooks = {one.in_force.kind: one.in_force for one in (routes, risk, holds) if one is not None and one.in_force}
     head = None if files is None else files.head
     rules = None if risk is None else risk.value
     return Parts(dialects, keys, registry, routes.value, rules, head, rulebooks, left_out), problems

@@ -1,4 +1,4 @@
-"""Risk rules and BIN tables from wherever a configuration has them: files, or the store.
+"""Risk rules and BIN tables from wherever a configuration has them, files or the store; and held links of the store.
 
 Whoever reads a configuration without a store does not load what a database needs.
 """
@@ -25,6 +25,9 @@ from switch.tables.routes import RouteTable
 from switch.tables.time_windows import WindowTable
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from switch.links.holds import Hold
     from switch.rulebooks.keeping import Check
     from switch.rulebooks.rulebooks import InForce, Rulebook
 
@@ -48,7 +51,7 @@ class Loaded(Generic[Read]):
 
 def copies_of(config: Config) -> Mapping[str, Path]:
     """Of what the store has, by kind: the folder of its copy."""
-    sections = {"risk": config.risk, "routes": config.routes}
+    sections = {"risk": config.risk, "routes": config.routes, "holds": config.holds}
     folders = {kind: None if section is None else section.store_copy for kind, section in sections.items()}
     return {kind: folder for kind, folder in folders.items() if folder is not None}
 
@@ -66,7 +69,7 @@ def load_config_routes(config: Config, *, keeps_copy: bool) -> Loaded[RouteTable
     read = partial(load_routes, link_names=_link_names(config))
     if config.routes.file is not None:
         return Loaded(read(config.routes.file))
-    return _of_store(config, "routes", read, keeps_copy=keeps_copy)
+    return _of_store(config, "routes", lambda one: read(one.rulebook), keeps_copy=keeps_copy)
 
 
 def load_config_risk(
@@ -92,11 +95,32 @@ def load_config_risk(
 
     if config.risk.file is not None:
         return Loaded(read(config.risk.file))
-    loaded = _of_store(config, "risk", read, keeps_copy=keeps_copy)
+    loaded = _of_store(config, "risk", lambda one: read(one.rulebook), keeps_copy=keeps_copy)
     if loaded.in_force is None or loaded.in_force.version:
         return loaded
     doubt = Problem(f"{config.risk.store_copy}: risk", "", "no version is in force: nothing is limited", "warning")
     return replace(loaded, problems=(*loaded.problems, doubt))
+
+
+def load_config_holds(config: Config, *, keeps_copy: bool) -> Loaded[list[Hold]] | None:
+    """The links of a configuration that the store says are held out; None where it is not asked.
+
+    Args:
+        config: The configuration.
+        keeps_copy: As for routes.
+
+    Raises:
+        ConfigError: Nobody can tell.
+    """
+    if config.holds is None:
+        return None
+    from switch.links.holds import holds_of
+
+    loaded = _of_store(config, "holds", lambda one: holds_of(one.body), keeps_copy=keeps_copy)
+    place = f"{config.holds.store_copy}: holds"
+    strange = [hold.link for hold in loaded.value if hold.link not in _link_names(config)]
+    doubts = [Problem(place, "", f"link {name} is held out, and not configured", "warning") for name in strange]
+    return replace(loaded, problems=(*loaded.problems, *doubts))
 
 
 def risk_texts(config: Config) -> Texts | None:
@@ -109,7 +133,7 @@ def risk_texts(config: Config) -> Texts | None:
         return None
     if config.risk.file is not None:
         return FolderTexts(config.risk.file)
-    return _of_store(config, "risk", lambda rulebook: rulebook, keeps_copy=False).value
+    return _of_store(config, "risk", lambda one: one.rulebook, keeps_copy=False).value
 
 
 def checks(config: Config, keys: KeySource) -> Mapping[str, Check]:
@@ -140,7 +164,29 @@ def _link_names(config: Config) -> list[str]:
     return [link.name for link in config.links]
 
 
-def _of_store(config: Config, kind: str, read: Callable[[Rulebook], Read], *, keeps_copy: bool) -> Loaded[Read]:
+def in_force_of(connection: Connection, kind: str, known: tuple[int, str]) -> InForce | None:
+    """What is in force of a kind, where that is another than is known by its turn and hash; None where it is not.
+
+    Raises:
+        RefusedError: It is of an earlier turn, or not what was put there.
+    """
+    from switch.links import holding
+    from switch.rulebooks import keeping
+
+    if kind == "holds":
+        return holding.in_force(connection, known)
+    return keeping.in_force(connection, kind, known)
+
+
+def nothing_of(kind: str) -> InForce:
+    """What is in force of a kind as long as nothing was said."""
+    from switch.links.holding import nothing_held
+    from switch.rulebooks.rulebooks import nothing
+
+    return nothing_held() if kind == "holds" else nothing(kind)
+
+
+def _of_store(config: Config, kind: str, read: Callable[[InForce], Read], *, keeps_copy: bool) -> Loaded[Read]:
     """What is in force by the copy, or by the store where that has none, or none that can be used.
 
     A daemon asks the store behind its start for what is newer.
@@ -151,27 +197,25 @@ def _of_store(config: Config, kind: str, read: Callable[[Rulebook], Read], *, ke
     wrong: ConfigError | None = None
     if kept is not None:
         try:
-            return Loaded(read(kept.rulebook), kept)
+            return Loaded(read(kept), kept)
         except ConfigError as error:
             wrong = error
     try:
         found = _asked(config, kind)
-        value = read(found.rulebook)
+        value = read(found)
     except ConfigError as error:
         raise (wrong or error) from None
     return Loaded(value, found, _written(copies_of(config)[kind], found) if keeps_copy else ())
 
 
 def _asked(config: Config, kind: str) -> InForce:
-    from switch.rulebooks.keeping import in_force
-    from switch.rulebooks.rulebooks import nothing
     from switch.store.problems import RefusedError, StoreError
 
     try:
         store = open_store(config, answer_seconds=FOLLOWER_ANSWER_SECONDS)
         try:
             with store.reading() as connection:
-                return in_force(connection, kind, (0, "")) or nothing(kind)
+                return in_force_of(connection, kind, (0, "")) or nothing_of(kind)
         finally:
             store.close()
     except StoreError as error:

@@ -30,6 +30,7 @@ ASKED_MAX = 10_000
 
 HELD_UP = {
     "link down": "already waiting for the link to come up, and then sent without being asked for",
+    "link held": "waiting until somebody releases the link (`authswitch links release`)",
     "in flight": "at the issuer just now, who may acknowledge it",
     "behind its advice": "behind its advice, of which the issuer has yet to hear: retry that one",
     "behind what refers to it": "behind a void, refund or completion that refers to it: retry that one",

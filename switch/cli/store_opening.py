@@ -11,6 +11,7 @@ import typer
 
 import switch.applications.tables
 import switch.backoffice.tables
+import switch.links.tables
 import switch.merchants.binding_tables
 import switch.merchants.tables
 import switch.proposals.tables

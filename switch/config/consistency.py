@@ -23,6 +23,7 @@ from switch.config.sections import (
     ApplicantsSection,
     ApplicationsSection,
     BackofficeSection,
+    HoldsSection,
     HttpSection,
     KeysSection,
     OriginalsSection,
@@ -297,6 +298,9 @@ def _check_rulebooks(draft: PartialConfig) -> None:
             draft.error(name, "needed either file or store_copy")
         elif section.store_copy is not None and draft.knows("store") and draft.get("store", StoreSection) is None:
             draft.error("store", f"is required, since {name}.store_copy is a copy of it")
+    holds = draft.get("holds", HoldsSection)
+    if holds is not None and draft.knows("store") and draft.get("store", StoreSection) is None:
+        draft.error("store", "is required, since holds.store_copy is a copy of it")
 
 
 def _check_limits(draft: PartialConfig) -> None:

@@ -131,6 +131,15 @@ class RiskSection(Section):
     )
 
 
+class HoldsSection(Section):
+    """Links that people hold out of service."""
+
+    store_copy: FilePath = Field(
+        description="A folder of the daemon's own, with a copy of what the store says of links that are held out. What "
+        "is said there is in force within a second. May be the registry's folder.",
+    )
+
+
 class OriginalsSection(Section):
     """What voids, refunds and completions refer to: how long it is looked for, and what follows."""
 

@@ -69,7 +69,7 @@ class InForce:
     """What is in force of one kind.
 
     Attributes:
-        kind: Of ``TITLES``.
+        kind: Of ``TITLES``, or what else the store has in force.
         version: Of the rulebook; 0: none was put in force yet.
         turn: How often one was put in force so far, this time included.
         hash: Of the rulebook's body, in hex.

@@ -38,6 +38,7 @@ from switch.server.issuers import Caller, IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
 from switch.server.key_exchange import KeyDesks, link_desks
 from switch.server.link_keys import LinkKeys
+from switch.server.link_status import held_rows, link_rows, why_unready
 from switch.server.mates import Mates
 from switch.server.nodes import Nodes
 from switch.server.note_log import NoteLog
@@ -196,9 +197,7 @@ class Daemon:
         (reasons if len(refusing) == len(self._states) else lacks).extend(
             why for partition in sorted(refusing) for why in refusing[partition]
         )
-        if not (self._stands_in or any(link.connections.state_name == "up" for link in state.links)):
-            states = ", ".join(f"{link.name} is {link.connections.state_name}" for link in state.links)
-            reasons.append(f"no link is up, and none has stand-in: {states}")
+        reasons += why_unready(state.links, stands_in=self._stands_in)
         if self._started and self._mates is not None:
             lacks += [f"worker {number} cannot be reached from here" for number in self._mates.missing()]
         followed = (*self._registry.troubles, *self._rulebooks.troubles)
@@ -222,7 +221,6 @@ class Daemon:
 
     def status(self) -> Mapping[str, Any]:
         """What is going on, for people and programs."""
-        state = self._engine.state
         return {
             **own_status(self._config, self._identity, __version__),
             "in_flight": self._engine.in_flight,
@@ -230,7 +228,8 @@ class Daemon:
             **old_claims(self._engine),
             "mac_failures": self._worst_terminals(),
             "listeners": [port.status() for port in self._ports],
-            "links": [self._link_status(link.number) for link in state.links],
+            "links": link_rows(self._states),
+            **held_rows(self._rules.holds),
             **({} if self._nodes is None or not self._config.nodes else {"nodes": self._nodes.status()}),
             "partitions": [
                 {
@@ -241,19 +240,6 @@ class Daemon:
                 }
                 for state in self._states
             ],
-        }
-
-    def _link_status(self, number: int) -> dict[str, object]:
-        links = [state.links[number] for state in self._states]
-        connections = links[0].connections
-        return {
-            "name": connections.name,
-            "state": connections.state_name,
-            "dialect": links[0].tables.name,
-            "connections": len(connections.channels),
-            "in_flight": sum(link.in_flight for link in links),
-            "reversals_waiting": sum(link.saf.depth for link in links),
-            "timeouts_in_a_row": connections.timeouts_in_a_row,
         }
 
     def _worst_terminals(self) -> list[dict[str, object]]:

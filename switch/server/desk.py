@@ -18,6 +18,7 @@ from switch.config.mesh_sections import ALONE, Node
 from switch.saf.owed_entries import NotOwed
 from switch.server.control import RemoteWorker, WorkerSide, WorkerSilent
 from switch.server.handover import News
+from switch.server.link_status import joined_held
 from switch.server.place import owned_by
 from switch.server.supervisor import Life, LifeState
 
@@ -134,6 +135,7 @@ class Desk:
             "mac_failures": _worst_terminals(statuses),
             "listeners": _merged([status["listeners"] for status in statuses]),
             "links": _merged([status["links"] for status in statuses]),
+            **joined_held(statuses),
             **_joined_nodes(statuses),
             "workers": [self._row(seat, answers, missing) for seat in self._seats],
             "partitions": self._partitions(statuses),

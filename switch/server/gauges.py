@@ -10,7 +10,7 @@ from switch.base.log_writer import LogWriter
 from switch.base.stats import Stats, StatsError
 from switch.crypto.device_counters import DeviceCounters
 from switch.machine.link import Link
-from switch.machine.link_connections import LinkConnections
+from switch.machine.link_connections import HOLDS, LinkConnections
 from switch.machine.state import State
 from switch.mesh.peer import Peer
 from switch.path.engine import Engine
@@ -20,7 +20,13 @@ from switch.tables.risk import Risk
 log = get_logger(__name__)
 
 CONNECTION_GAUGES: tuple[tuple[str, str, str, Callable[[LinkConnections], int]], ...] = (
-    ("authswitch_link_up", "min", "1 while the link takes requests.", lambda link: int(link.state_name == "up")),
+    ("authswitch_link_up", "min", "1 while its issuer can be asked.", lambda link: int(link.state_name == "up")),
+    (
+        "authswitch_link_held",
+        "max",
+        "1 while people hold the link out, 2 with what its issuer is owed.",
+        lambda link: HOLDS[link.held],
+    ),
     ("authswitch_link_connections", "sum", "Connections that are signed on.", lambda link: len(link.channels)),
 )
 

@@ -1,9 +1,11 @@
-"""What risk rules and BIN table a worker goes by: put in each other's place between two messages."""
+"""What risk rules, BIN table and held links a worker goes by: put in each other's place between two messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from switch.base.log import get_logger
 from switch.machine.state import State
 from switch.mesh.counts import PeerCounts
 from switch.mesh.peer import Peer
@@ -12,6 +14,11 @@ from switch.tables.count_log import CountLog
 from switch.tables.registry import Registry
 from switch.tables.risk import Risk
 from switch.tables.routes import RouteTable
+
+if TYPE_CHECKING:
+    from switch.links.holds import Hold
+
+log = get_logger(__name__)
 
 
 class RulesInForce:
@@ -26,6 +33,7 @@ class RulesInForce:
         self._states = states
         self._count_log = count_log
         self._listeners: list[Callable[[Risk], None]] = []
+        self._holds: Mapping[str, Hold] = {}
 
     @property
     def risk(self) -> Risk | None:
@@ -45,6 +53,29 @@ class RulesInForce:
         """Send cards by another table from now on."""
         for state in self._states:
             state.use_routes(routes)
+
+    @property
+    def holds(self) -> Mapping[str, Hold]:
+        """The links that are held out, by name."""
+        return self._holds
+
+    def use_holds(self, holds: Iterable[Hold]) -> None:
+        """Hold out these links from now on, and no others. What this switch does not have is passed over, and said."""
+        connections = {link.name: link.connections for link in self._states[0].links}
+        wanted = {hold.link: hold for hold in holds}
+        for name in wanted.keys() - connections.keys():
+            log.warning("a link is held out, and not configured", link=name)
+        for name, one in connections.items():
+            hold = wanted.get(name)
+            held = "nothing" if hold is None else hold.held
+            if one.held == held:
+                continue
+            one.hold_back(held)
+            if hold is None:
+                log.info("link released", link=name)
+            else:
+                log.warning("link held out", link=name, held=held, who=hold.who, why=hold.why)
+        self._holds = {name: hold for name, hold in wanted.items() if name in connections}
 
     def use_risk(self, risk: Risk, *, is_serving: bool) -> None:
         """Refuse by other rules from now on.

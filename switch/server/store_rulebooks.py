@@ -1,4 +1,4 @@
-"""Keeps risk rules and BIN table of a running worker as the store has them: another version is in force in a second."""
+"""Keeps risk rules, BIN table and held links of a running worker as the store has them: in force within a second."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from switch.base.error_words import words_of
 from switch.base.log import get_logger
 from switch.base.stats import Stats
 from switch.check.row_compiler import opened_compiler
-from switch.check.rulebooks import copies_of
+from switch.check.rulebooks import copies_of, in_force_of, nothing_of
 from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
 from switch.config import Config
 from switch.files.problems import ConfigError
 from switch.keys import KeyFile, KeyFileError
+from switch.links import holds
 from switch.rulebooks.copying import copied, copy
-from switch.rulebooks.keeping import in_force
-from switch.rulebooks.rulebooks import RISK, TITLES, InForce, nothing
+from switch.rulebooks.rulebooks import RISK, TITLES, InForce
 from switch.server.node_keys import NodeKeys
 from switch.server.place import Place
 from switch.server.rulebook_gauges import RulebookGauges
@@ -30,8 +30,10 @@ from switch.tables.route_files import load_routes
 
 POLL_SECONDS = 0.25
 AFTER_FAILURE_SECONDS = 2.0
-AWAY = "the store is away: risk rules and BIN table stay as they were"
+AWAY = "the store is away: risk rules, BIN table and held links stay as they were"
 REFUSED = "what is in force in the store is refused, and the former version kept"
+WELL = "risk rules, BIN table and held links follow the store again"
+WHAT = {**TITLES, holds.KIND: holds.TITLE}
 UNWRITTEN = "the copy of what is in force cannot be written: a start without the store would not know of it"
 
 log = get_logger(__name__)
@@ -82,7 +84,7 @@ class RulebookKeeper:
         self._stats = stats
         self._gauges = RulebookGauges(stats)
         self._folders = copies_of(config)
-        self._known = {kind: loaded.get(kind) or nothing(kind) for kind in self._folders}
+        self._known = {kind: loaded.get(kind) or nothing_of(kind) for kind in self._folders}
         self._uncopied: dict[str, InForce] = {}
         self._troubles: dict[str, str] = {}
         self._is_serving = False
@@ -90,10 +92,12 @@ class RulebookKeeper:
         self._task: asyncio.Task[None] | None = None
         for kind, one in self._known.items():
             stats.set(self._gauges.version[kind], one.version)
+        if holds.KIND in self._known:
+            rules.use_holds(holds.holds_of(self._known[holds.KIND].body))
 
     @property
     def troubles(self) -> Sequence[str]:
-        """Why rules or BIN table may not be as the store has them, or a start without it would not know of them."""
+        """Why what is in force may not be as the store has it, or a start without it would not know of it."""
         return [*self._troubles.values()]
 
     async def begin(self) -> None:
@@ -137,7 +141,7 @@ class RulebookKeeper:
                 self._tell("", AWAY, words_of_any(error))
                 return
             except RefusedError as error:
-                self._tell(kind, REFUSED, f"{TITLES[kind]}: {error}")
+                self._tell(kind, REFUSED, f"{WHAT[kind]}: {error}")
                 continue
             self._is_well("")
             if one is None:
@@ -154,7 +158,7 @@ class RulebookKeeper:
             if self._store is None:
                 self._store = open_store(self._config, answer_seconds=FOLLOWER_ANSWER_SECONDS)
             with self._store.reading() as connection:
-                return in_force(connection, kind, (known.turn, known.hash))
+                return in_force_of(connection, kind, (known.turn, known.hash))
         except StoreError:
             self._close()
             raise
@@ -180,6 +184,8 @@ class RulebookKeeper:
                 one.rulebook, _KeysWhenAsked(self._config, self._keys), self._rules.registry, self._rules.risk
             )
             return lambda: self._rules.use_risk(fresh, is_serving=self._is_serving)
+        if one.kind == holds.KIND:
+            return partial(self._rules.use_holds, holds.holds_of(one.body))
         routes = load_routes(one.rulebook, [link.name for link in self._config.links])
         return partial(self._rules.use_routes, routes)
 
@@ -214,7 +220,7 @@ class RulebookKeeper:
     def _is_well(self, kind: str) -> None:
         self._stats.set(self._gauges.refused[kind] if kind else self._gauges.away, 0)
         if self._troubles.pop(kind, None) is not None:
-            log.info("risk rules and BIN table follow the store again", rulebook=kind)
+            log.info(WELL, rulebook=kind)
 
 
 def words_of_any(error: Exception) -> str:

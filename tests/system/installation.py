@@ -187,7 +187,7 @@ class Installation:
             **({"applications": self.applications} if self.applications else {}),
             "registry": {"store_copy": "registry", **self.registry} if self.has_registry_in_store else REGISTRY_FILES,
             "routes": IN_STORE if self.has_rulebooks_in_store else {"file": "routes.csv"},
-            **({"risk": IN_STORE} if self.has_rulebooks_in_store else {}),
+            **({"risk": IN_STORE, "holds": IN_STORE} if self.has_rulebooks_in_store else {}),
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),
             **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),
             "listener": self.listeners,

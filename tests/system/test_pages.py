@@ -53,11 +53,12 @@ def commands_of(page: Path) -> list[Command]:
 
 
 ALL = [command for page in PAGES for command in commands_of(page)]
-IN_ORDER = ("applications.md", "keys.md", "people.md", "risk.md")
+IN_ORDER = ("applications.md", "keys.md", "links.md", "people.md", "risk.md")
 """Pages with a test of their own."""
 
 OF_AUTHSWITCH = [one for one in ALL if one.text.startswith("authswitch ") and one.page not in ("README.md", *IN_ORDER)]
 OF_RISK = [one for one in ALL if one.page == "risk.md"]
+OF_LINKS = [one for one in ALL if one.page == "links.md"]
 OF_PEOPLE = [one for one in ALL if one.page == "people.md"]
 OF_KEYS = [one for one in ALL if one.page == "keys.md"]
 
@@ -247,9 +248,11 @@ def test_commands_of_risk(tmp_path):
             assert re.fullmatch(r"[0-9A-Fa-f]{16}\n", result.stdout)
 
 
-def test_commands_of_people(tmp_path):
-    """In their order, from a store with nobody in it."""
+@pytest.mark.parametrize("commands", [OF_PEOPLE, OF_LINKS], ids=["people", "links"])
+def test_commands_about_what_the_store_has(tmp_path, commands):
+    """In their order, from a store with nothing in it."""
     trial = Trial(tmp_path)
-    for text in ("authswitch store upgrade /etc/authswitch/switch.toml", *(one.text for one in OF_PEOPLE)):
+    trial.config.write_text(trial.config.read_text() + '\n[holds]\nstore_copy = "in-force"\n')
+    for text in ("authswitch store upgrade /etc/authswitch/switch.toml", *(one.text for one in commands)):
         result = trial.types(text)
         assert result.returncode == 0, f"{text}\n{result.stdout}"

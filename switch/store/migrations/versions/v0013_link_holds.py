@@ -1,0 +1,26 @@
+"""Links held out of service, and released."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    """Make the table."""
+    op.create_table(
+        "link_holds",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("link", sa.String(32), nullable=False),
+        sa.Column("held", sa.String(16), nullable=False, comment="what is kept from its issuer from then on"),
+        sa.Column("who", sa.String(64), nullable=False),
+        sa.Column("at", sa.String(27), nullable=False),
+        sa.Column("why", sa.String(400), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="link_holds_key"),
+        sa.CheckConstraint("held IN ('nothing', 'requests', 'all')", name=op.f("link_holds_has_a_held")),
+        comment="links held out of service, and released: of each link the last row holds",
+    )
+    op.create_index("link_holds_by_link_id", "link_holds", ["link", "id"])
