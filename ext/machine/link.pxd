@@ -49,7 +49,7 @@ cdef class Link:
     cdef readonly int64_t partial_timeout_ns
     cdef readonly bint signs_on
     cdef readonly uint32_t reversal_mti
-    cdef readonly uint32_t in_flight_max
+    cdef public uint32_t in_flight_max
     cdef readonly uint32_t timeouts_to_suspend
     cdef list request_composers               # by listener: its dialect to the link's
     cdef list answer_composers                # by listener: the link's dialect to its

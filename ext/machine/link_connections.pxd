@@ -27,6 +27,7 @@ cdef class LinkChannel(Channel):
     cdef readonly uint8_t phase
     cdef TransactionHandle network_transaction        # our own 0800 that waits for its answer, or TRANSACTION_NONE
     cdef int64_t last_sent_ns
+    cdef int64_t retires_ns                           # it gets nothing new, and is signed off then; 0: it stays
 
 
 cdef class LinkConnections:
@@ -37,6 +38,7 @@ cdef class LinkConnections:
     cdef readonly uint8_t hold
     cdef bint is_doubted                      # it was suspended just now: is the issuer there?
     cdef readonly list channels               # signed on
+    cdef readonly list retiring               # signed on, and used no more but by who does not know yet
     cdef readonly list others                 # what other workers have, for when there are none here
     cdef readonly uint32_t open_count
     cdef readonly uint32_t timeouts_in_a_row
@@ -48,3 +50,4 @@ cdef class LinkConnections:
     cdef bint takes_owed(self) noexcept nogil
     cdef LinkChannel next_channel(self)
     cdef LinkChannel next_own(self)
+    cdef LinkChannel next_for_others(self)

@@ -33,6 +33,7 @@ class LinkConnections:
     framing: Framing
     state: int
     channels: list[LinkChannel]
+    retiring: list[LinkChannel]
     others: list[LinkChannel]
     hold: int
     open_count: int

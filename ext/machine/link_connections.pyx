@@ -35,6 +35,7 @@ cdef class LinkConnections:
         self.state = LINK_DOWN
         self.channels = []
         self.others = []
+        self.retiring = []
 
     @property
     def state_name(self):
@@ -74,3 +75,8 @@ cdef class LinkConnections:
             return None
         self._turn += 1
         return <LinkChannel>self.channels[self._turn % count]
+
+    cdef LinkChannel next_for_others(self):
+        """The same for who was told a moment ago that there is one: one that retires where there is no other."""
+        cdef LinkChannel own = self.next_own()
+        return own if own is not None or not self.retiring else <LinkChannel>self.retiring[0]

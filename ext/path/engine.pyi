@@ -37,6 +37,8 @@ class Engine:
         """So many bytes of what was offered have left."""
     def take(self, channel: Channel) -> bytes | None: ...
     def tick(self) -> None: ...
+    def retire(self, channel: LinkChannel) -> None:
+        """Give a connection nothing new, and sign off on it when what it was given has been answered or timed out."""
     def ask_for_key(self, connections: LinkConnections, choice: bytes) -> bool:
         """Ask a link's issuer for a key; False when no connection is free for it."""
     def answer_key_offer(self, channel: LinkChannel, headers: bytes, message: bytes, reason: int) -> bool:

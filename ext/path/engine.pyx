@@ -23,7 +23,8 @@ from switch.path.issuer_answer cimport expire
 from switch.path.kept_claims cimport oldest_claim_s, take_wanted_claims
 from switch.path.mesh_door cimport flush_elsewhere, hear, hear_stream, lose, reverse_undelivered
 from switch.path.network cimport (
-    answer_key_offer, ask_for_key, begin_link, end_link, hang_up_link, send_network, sign_off_link, test_doubted_links,
+    answer_key_offer, ask_for_key, begin_link, end_link, hang_up_link, retire_link, send_network, sign_off_link,
+    test_doubted_links,
 )
 from switch.path.original_lookup cimport take_wanted
 from switch.path.own_claims cimport take_sought_claims
@@ -416,12 +417,22 @@ cdef class Engine:
             hang_up_link(self.state, channel, "idle")
         elif channel.is_leaving or channel.network_transaction != TRANSACTION_NONE:
             return
+        elif channel.retires_ns:
+            if now_ns >= channel.retires_ns:
+                sign_off_link(self.state, channel)
         elif channel.phase == PHASE_SIGNING_ON:
             send_network(self.state, channel, KIND_SIGN_ON)          # there was no room for it when it was due
         elif channel.phase == PHASE_READY and link.connections.state == LINK_SUSPENDED:
             send_network(self.state, channel, KIND_ECHO_TEST)
         elif channel.phase == PHASE_READY and link.echo_interval_ns and quiet_ns > link.echo_interval_ns:
             send_network(self.state, channel, KIND_ECHO_TEST)
+
+    # --- connections of links -------------------------------------------------------------------------------------
+
+    def retire(self, LinkChannel channel not None):
+        """Give a connection nothing new, and sign off on it when what it was given has been answered or timed out."""
+        retire_link(self.state, channel)
+        self.state.deliver_notes()
 
     # --- keys ---------------------------------------------------------------------------------------------------
 

@@ -209,7 +209,7 @@ cdef void _take_of_link(Partitions partitions, Peer peer, const MeshRecord *reco
         frame.message_size = <uint32_t>record.message.size
         take_answer(partitions, elsewhere, &frame)
     else:
-        carrier = elsewhere.connections.next_own()
+        carrier = elsewhere.connections.next_for_others()
         if carrier is None:
             return                            # it was lost just now: whoever waits for the answer waits in vain
         place = carrier.reserve(<uint32_t>record.frame.size)

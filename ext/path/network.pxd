@@ -24,6 +24,9 @@ cdef void hang_up_link(State state, LinkChannel channel, str reason) noexcept
 cdef void sign_off_link(State state, LinkChannel channel) noexcept
 """Take a connection out of use and sign off where the link does that; then it hangs up."""
 
+cdef void retire_link(State state, LinkChannel channel) noexcept
+"""Give a connection nothing new, and sign off on it when what it was given has been answered or timed out."""
+
 cdef void send_network(State state, LinkChannel channel, int kind) noexcept
 """Send our own 0800 of a kind; one at a time on a connection."""
 

@@ -34,6 +34,8 @@ cdef void _come_up(State state, LinkConnections connections) noexcept:
 cdef void _take_into_use(State state, LinkChannel channel) noexcept:
     cdef LinkConnections connections = channel.connections
     channel.phase = PHASE_READY
+    if channel.retires_ns:
+        return
     if channel not in connections.channels:
         connections.channels.append(channel)
     if connections.state != LINK_UP:
@@ -83,6 +85,15 @@ cdef void sign_off_link(State state, LinkChannel channel) noexcept:
         channel.hang_up("draining")
 
 
+cdef void retire_link(State state, LinkChannel channel) noexcept:
+    if channel.retires_ns or channel.phase == PHASE_SIGNING_OFF:
+        return
+    channel.retires_ns = state.calendar.now_ns + state.link_of(channel).timeout_ns
+    if channel in channel.connections.channels:
+        channel.connections.retiring.append(channel)
+    _take_out_of_use(state, channel)
+
+
 cdef void begin_link(State state, LinkChannel channel) noexcept:
     channel.last_sent_ns = state.calendar.now_ns
     channel.connections.open_count += 1
@@ -97,6 +108,8 @@ cdef void end_link(State state, LinkChannel channel) noexcept:
     cdef Link link = state.link_of(channel)
     cdef Transaction *transaction
     channel.connections.open_count -= 1
+    if channel in channel.connections.retiring:
+        channel.connections.retiring.remove(channel)
     _take_out_of_use(state, channel)
     if channel.network_transaction != TRANSACTION_NONE:
         transaction = state.transactions.at(channel.network_transaction)

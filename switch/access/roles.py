@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from switch.store.problems import RefusedError
 
 RIGHTS: Mapping[str, str] = {
-    "registry.read": "see merchants, terminals, risk rules, BIN tables, held links and proposals",
+    "registry.read": "see merchants, terminals, risk rules, BIN tables, links and proposals",
     "registry.change": "add, change, suspend and import them; propose what needs two people",
     "registry.approve": "approve or refuse what was proposed about them",
     "cases.close": "say what was found in the case of a terminal or merchant that is not as registered",

@@ -1,4 +1,4 @@
-"""Routes of risk rules and BIN tables: versions in the store, and which of them is in force."""
+"""Routes of risk rules, BIN tables and endpoints: versions in the store, and which of them is in force."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ ROW = {
 TEXTS = {
     "risk": '[[limits]]\nname = "card-hour"\nper = "card"\nwindow_seconds = 3600\ncount_max = 5\n',
     "routes": "low,high,kinds,currencies,amount_min,amount_max,links\n622500,,,,,,bank-a:1\n",
+    "endpoints": '[[link]]\nname = "bank-a"\nendpoints = ["bank-a.example:7001"]\n',
 }
 
 Version = Annotated[int, Path(ge=1, lt=2**31)]
@@ -43,7 +44,7 @@ class Texts(Why):
     """A text, with the tables that it names."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"text": TEXTS["risk"], "why": "order 12"}})
-    text: str = Field(description="What the file would say: TOML of risk rules, CSV of a BIN table.")
+    text: str = Field(description="What the file would say: TOML of risk rules and endpoints, CSV of a BIN table.")
     tables: dict[str, str] = Field(
         default_factory=dict, description="By the name that the text has for it: each table."
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from switch.check.key_fit import fits_derivation, fits_mac, fits_pin
 from switch.check.pin_formats import check_pin_formats, pin_field_fault
 from switch.check.registry import RegistryFiles, binding_rule, read_registry_files
-from switch.check.rulebooks import load_config_holds, load_config_risk, load_config_routes
+from switch.check.rulebooks import load_config_endpoints, load_config_holds, load_config_risk, load_config_routes
 from switch.check.terminal_keys import TOLD_MAX, TerminalKeys
 from switch.config.key_file import open_key_file
 from switch.config.models import Config, LinkSection
@@ -57,7 +57,7 @@ class Parts:
         routes: BIN ranges; targets name links by their place in the configuration.
         risk: limits and blocks; None when there are none.
         registry_head: the change of the store that the registry is of; None where it was read from files.
-        rulebooks: what is in force of routes, risk rules and held links, by kind, where they are of the store.
+        rulebooks: what of the store is in force, by kind: of routes, risk rules, held links and endpoints.
         left_out: terminals of the store that are not served, since their rows cannot be taken; None: there are none.
     """
 
@@ -123,7 +123,9 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
     if routes is not None:
         problems += [*routes.problems, *_check_routes(config, routes.value)]
     holds = _attempt(problems, partial(load_config_holds, config, keeps_copy=keeps_copy))
-    problems += () if holds is None else holds.problems
+    endpoints = _attempt(problems, partial(load_config_endpoints, config, keeps_copy=keeps_copy))
+    problems += [] if holds is None else holds.problems
+    problems += [] if endpoints is None else endpoints.problems
     keys = _attempt(problems, lambda: open_keys(config))
     registry = risk = files = left_out = None
     if keys is not None or config.keys is None:
@@ -146,7 +148,8 @@ def read_parts(config: Config, *, keeps_copy: bool = False) -> tuple[Parts | Non
         if keys is not None:
             keys.close()
         return None, problems
-    rulebooks = {one.in_force.kind: one.in_force for one in (routes, risk, holds) if one is not None and one.in_force}
+    loaded = (routes, risk, holds, endpoints)
+    rulebooks = {one.in_force.kind: one.in_force for one in loaded if one is not None and one.in_force}
     head = None if files is None else files.head
     rules = None if risk is None else risk.value
     return Parts(dialects, keys, registry, routes.value, rules, head, rulebooks, left_out), problems

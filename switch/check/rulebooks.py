@@ -1,11 +1,11 @@
-"""Risk rules and BIN tables from wherever a configuration has them, files or the store; and held links of the store.
+"""What a configuration has in files or in the store: risk rules, BIN tables, held links, endpoints.
 
 Whoever reads a configuration without a store does not load what a database needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from switch.base.error_words import words_of
 from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
-from switch.config.models import Config
+from switch.config.endpoints import load_endpoints
+from switch.config.models import Config, LinkSection
 from switch.files.problems import ConfigError, Problem
 from switch.files.texts import FolderTexts, Texts
 from switch.keys import KeySource
@@ -51,7 +52,7 @@ class Loaded(Generic[Read]):
 
 def copies_of(config: Config) -> Mapping[str, Path]:
     """Of what the store has, by kind: the folder of its copy."""
-    sections = {"risk": config.risk, "routes": config.routes, "holds": config.holds}
+    sections = {"risk": config.risk, "routes": config.routes, "holds": config.holds, "endpoints": config.endpoints}
     folders = {kind: None if section is None else section.store_copy for kind, section in sections.items()}
     return {kind: folder for kind, folder in folders.items() if folder is not None}
 
@@ -123,6 +124,21 @@ def load_config_holds(config: Config, *, keeps_copy: bool) -> Loaded[list[Hold]]
     return replace(loaded, problems=(*loaded.problems, *doubts))
 
 
+def load_config_endpoints(config: Config, *, keeps_copy: bool) -> Loaded[Sequence[LinkSection]] | None:
+    """The links of a configuration as the store says them; None where it is not asked.
+
+    Args:
+        config: The configuration.
+        keeps_copy: As for routes.
+
+    Raises:
+        ConfigError: All that is wrong with what it says.
+    """
+    if config.endpoints is None:
+        return None
+    return _of_store(config, "endpoints", lambda one: load_endpoints(one.rulebook, config), keeps_copy=keeps_copy)
+
+
 def risk_texts(config: Config) -> Texts | None:
     """What the risk rules of a configuration say; None where there are none.
 
@@ -143,7 +159,11 @@ def checks(config: Config, keys: KeySource) -> Mapping[str, Check]:
         # Nothing is counted: a table as large as the rules ask for would only cost memory.
         return load_risk(rulebook, keys, None, Risk.build(None, WindowTable(1)))
 
-    return {"risk": check_risk, "routes": partial(load_routes, link_names=_link_names(config))}
+    return {
+        "risk": check_risk,
+        "routes": partial(load_routes, link_names=_link_names(config)),
+        "endpoints": partial(load_endpoints, config=config),
+    }
 
 
 def gathered(kind: str, file: Path) -> Rulebook:

@@ -62,6 +62,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "audit": ("switch.cli.audit:app", "Who changed what in the back office: `list` it, or `verify` that it is whole."),
     "risk": ("switch.cli.risk:app", "Risk control: `rehearse` rules, `put` and `propose` them, `hash` cards."),
     "routes": ("switch.cli.routes:app", "BIN tables in the store: `put`, `list`, `show`, and `propose` one."),
+    "endpoints": (
+        "switch.cli.endpoints:app",
+        "Issuers' addresses in the store: `put`, `list`, `show`, and `propose` them.",
+    ),
     "links": ("switch.cli.links:app", "Issuers' links in service: `list` them, `hold` one out, `release` it."),
     "trace": ("switch.cli.trace:app", "Tell the life of one transaction, and where the money is now."),
 }

@@ -1,4 +1,4 @@
-"""What ``authswitch risk`` and ``authswitch routes`` have in common: versions in the store, and which is in force."""
+"""What ``authswitch risk``, ``routes`` and ``endpoints`` have in common: versions, and which is in force."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from switch.rulebooks.keeping import checked, enforce, propose, put, version_of,
 from switch.rulebooks.rulebooks import TITLES, Rulebook
 
 COLUMNS = ("version", "in_force", "hash", "bytes", "put_by", "put_at", "why")
-FILES = {"risk": "risk.toml", "routes": "routes.csv"}
+FILES = {"risk": "risk.toml", "routes": "routes.csv", "endpoints": "endpoints.toml"}
 """What the text of a rulebook is called in a folder."""
 
 Version = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="As `list` has it.")]

@@ -23,6 +23,7 @@ from switch.config.sections import (
     ApplicantsSection,
     ApplicationsSection,
     BackofficeSection,
+    EndpointsSection,
     HoldsSection,
     HttpSection,
     KeysSection,
@@ -298,9 +299,12 @@ def _check_rulebooks(draft: PartialConfig) -> None:
             draft.error(name, "needed either file or store_copy")
         elif section.store_copy is not None and draft.knows("store") and draft.get("store", StoreSection) is None:
             draft.error("store", f"is required, since {name}.store_copy is a copy of it")
-    holds = draft.get("holds", HoldsSection)
-    if holds is not None and draft.knows("store") and draft.get("store", StoreSection) is None:
-        draft.error("store", "is required, since holds.store_copy is a copy of it")
+    for name, copied in (
+        ("holds", draft.get("holds", HoldsSection)),
+        ("endpoints", draft.get("endpoints", EndpointsSection)),
+    ):
+        if copied is not None and draft.knows("store") and draft.get("store", StoreSection) is None:
+            draft.error("store", f"is required, since {name}.store_copy is a copy of it")
 
 
 def _check_limits(draft: PartialConfig) -> None:
@@ -349,7 +353,8 @@ def _check_descriptors(draft: PartialConfig, limits: LimitsSection) -> None:
     """Each worker is a process of its own, with a share of the connections."""
     workers = workers_here(draft)
     far = sum(section.workers for section in draft.nodes if section is not own_node(draft))
-    descriptors = descriptors_of_worker(limits, draft.links, workers, far)
+    moves = draft.get("endpoints", EndpointsSection) is not None
+    descriptors = descriptors_of_worker(limits, draft.links, workers, far, moves=moves)
     _, available = resource.getrlimit(resource.RLIMIT_NOFILE)
     if available != resource.RLIM_INFINITY and descriptors.needed > available:
         served = workers * descriptors.terminals_served(available)

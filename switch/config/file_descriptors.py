@@ -14,6 +14,9 @@ OWN_DESCRIPTORS = 256
 ARRIVING_MAX = 64
 """Connections of an issuer, or of other nodes, that may be in their TLS handshake at once."""
 
+STORE_CONNECTIONS_MAX = 16
+"""Of a worker on a link that the store may ask for, unless the configuration has more."""
+
 MATE_DESCRIPTORS = 5
 """For each other worker of the machine: a socket, two rings, and two events by which both sides wake each other."""
 
@@ -40,7 +43,7 @@ class Descriptors(NamedTuple):
 
 
 def descriptors_of_worker(
-    limits: LimitsSection, links: Iterable[LinkSection], workers: int, far_workers: int
+    limits: LimitsSection, links: Iterable[LinkSection], workers: int, far_workers: int, *, moves: bool = False
 ) -> Descriptors:
     """What each of so many workers of a machine needs.
 
@@ -49,16 +52,24 @@ def descriptors_of_worker(
         links: All of them.
         workers: Of this machine.
         far_workers: Of all other machines together.
+        moves: Whether the store may say other endpoints: for a while a link then has former and new connections.
     """
     all_workers = workers + far_workers
     others = MATE_DESCRIPTORS * (workers - 1) + (far_workers + ARRIVING_MAX if far_workers else 0)
     return Descriptors(
         share(limits.connections_max, workers),
-        OWN_DESCRIPTORS + others + sum(_of_link(link, all_workers) for link in links),
+        OWN_DESCRIPTORS + others + sum(_of_link(link, all_workers, moves=moves) for link in links),
     )
 
 
-def _of_link(link: LinkSection, workers: int) -> int:
+def connections_of(link: LinkSection) -> int:
+    """How many connections a link may have where we call: all of a worker, or all together where that is said."""
+    return link.connections_total or link.connections * len(link.endpoints)
+
+
+def _of_link(link: LinkSection, workers: int, *, moves: bool) -> int:
+    if moves and link.mode == "connect":
+        return 2 * max(STORE_CONNECTIONS_MAX, connections_of(link))
     if link.connections_total is not None:
         return -(-link.connections_total // workers)
     if link.mode == "accept":

@@ -23,6 +23,7 @@ from switch.config.sections import (
     BackofficeSection,
     BaseKeySection,
     BooksSection,
+    EndpointsSection,
     HoldsSection,
     KeysSection,
     LinkKeyExchange,
@@ -490,6 +491,7 @@ class Config(Section):
     registry: RegistrySection = Field(description="Merchants and terminals.")
     routes: RoutesSection = Field(description="Routes.")
     risk: RiskSection | None = Field(None, description="Risk control; without it nothing is limited or blocked.")
+    endpoints: EndpointsSection | None = Field(None, description="Endpoints of links in the store.")
     holds: HoldsSection | None = Field(None, description="Links held out; without it none can be.")
     listeners: tuple[ListenerSection, ...] = Field(
         alias="listener", strict=False, min_length=1, max_length=LISTENERS_MAX, description="Ports for terminals."

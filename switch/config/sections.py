@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switch.config.value_types import AdminAddress, BindAddress, FilePath, KeyName, Name, TimeOfDay
+from switch.config.value_types import AdminAddress, BindAddress, FilePath, KeyName, Name, Network, TimeOfDay
 from switch.files.sections import Section, count, milliseconds
 
 CredentialName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
@@ -137,6 +137,21 @@ class HoldsSection(Section):
     store_copy: FilePath = Field(
         description="A folder of the daemon's own, with a copy of what the store says of links that are held out. What "
         "is said there is in force within a second. May be the registry's folder.",
+    )
+
+
+class EndpointsSection(Section):
+    """Endpoints and limits of links that the back office says."""
+
+    store_copy: FilePath = Field(
+        description="A folder of the daemon's own, with a copy of the version that is in force in the store. Another "
+        "version is in force within a second. May be the registry's folder.",
+    )
+    networks: tuple[Network, ...] = Field(
+        (),
+        strict=False,
+        max_length=64,
+        description="Where the store's endpoints may be of links without `tls.server_name`, beside those of the file.",
     )
 
 

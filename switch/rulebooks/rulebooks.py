@@ -11,7 +11,8 @@ from switch.files.problems import ConfigError, Problem
 
 RISK = "risk"
 ROUTES = "routes"
-TITLES: Mapping[str, str] = {RISK: "risk rules", ROUTES: "BIN table"}
+ENDPOINTS = "endpoints"
+TITLES: Mapping[str, str] = {RISK: "risk rules", ROUTES: "BIN table", ENDPOINTS: "endpoints"}
 """All that there is a rulebook in force of, and what people call it."""
 
 BODY_BYTES_MAX = 64 << 20
@@ -94,7 +95,7 @@ def nothing(kind: str) -> InForce:
     return InForce(kind, 0, 0, hash_of(body), body)
 
 
-EMPTY: Mapping[str, str] = {RISK: "", ROUTES: "low,high,kinds,currencies,amount_min,amount_max,links\n"}
+EMPTY: Mapping[str, str] = {RISK: "", ROUTES: "low,high,kinds,currencies,amount_min,amount_max,links\n", ENDPOINTS: ""}
 
 
 def hash_of(body: str) -> str:

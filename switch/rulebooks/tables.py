@@ -27,7 +27,7 @@ RULEBOOKS = Table(
     Column("why", String(WHY_CHARACTERS_MAX), nullable=False),
     one_of("kind", KINDS),
     Index(None, "kind", "version", unique=True),
-    comment="versions of risk rules and BIN tables; none is ever changed",
+    comment="versions of risk rules, BIN tables and endpoints; none is ever changed",
 )
 
 

@@ -38,6 +38,7 @@ from switch.server.issuers import Caller, IssuerSide, Receiver, issuer_side
 from switch.server.journals import Stores, no_journals
 from switch.server.key_exchange import KeyDesks, link_desks
 from switch.server.link_keys import LinkKeys
+from switch.server.link_settings import LinkSettings
 from switch.server.link_status import held_rows, link_rows, why_unready
 from switch.server.mates import Mates
 from switch.server.nodes import Nodes
@@ -92,7 +93,7 @@ class Daemon:
         has_journal = config.journal.mode == "files"
         self._stores = Stores(config, self._stats, parts.journal_keys, owned) if has_journal else None
         journals = no_journals(config, owned) if self._stores is None else self._stores.journals
-        partitions = self._place.partitions or len(journals)
+        self._partitions = partitions = self._place.partitions or len(journals)
         self._engine = build_engine(
             config,
             parts,
@@ -268,6 +269,7 @@ class Daemon:
             issuer_side(section, link, reactor, self._place)
             for section, link in zip(self._config.links, self._engine.state.links, strict=True)
         ]
+        self._rules.add_link_user(LinkSettings(self._states, issuers, self._partitions).use)
         door = Door(terminals_max, self._stats)
         mate_count = len(self._place.mates)
         self._mates = mates = Mates(self._place, reactor, self._peers[:mate_count])
@@ -390,7 +392,9 @@ class Daemon:
     def _terminals_max(self) -> int:
         """As many connections of terminals as leave links, admin side and journal their file descriptors."""
         config = self._config
-        needed = descriptors_of_worker(config.limits, config.links, config.worker_count, config.far_workers)
+        needed = descriptors_of_worker(
+            config.limits, config.links, config.worker_count, config.far_workers, moves=config.endpoints is not None
+        )
         available = raise_descriptor_limit(needed.needed)
         served, wanted = needed.terminals_served(available), needed.terminals
         if served < wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+from collections import Counter
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +22,8 @@ from switch.server.note_log import NoteLog
 from switch.server.peer import Peer, is_among
 from switch.server.place import Place
 from switch.server.tls import accepting_link_context, calling_link_context, peer_certificate
+
+MOVE_POLL_SECONDS = 0.05
 
 log = get_logger(__name__)
 
@@ -58,67 +61,149 @@ def endpoints_of(section: LinkSection, place: Place) -> list[Address]:
     return [section.endpoints[number % len(section.endpoints)] for number in mine]
 
 
+class _Line:
+    """One connection that is kept up, or was until another endpoint took its place.
+
+    Attributes:
+        endpoint: Where it is dialled.
+        channel: It, while it stands; None: it does not.
+        is_wanted: Whether it is dialled again when it is lost.
+        task: Who dials it.
+    """
+
+    def __init__(self, endpoint: Address) -> None:
+        self.endpoint = endpoint
+        self.channel: LinkChannel | None = None
+        self.is_wanted = True
+        self.task: asyncio.Task[None] | None = None
+
+
 class Caller:
-    """Keeps ``connections`` connections to each endpoint: dials, and dials again with growing, jittered pauses."""
+    """Keeps ``connections`` connections to each endpoint: dials, and dials again with growing, jittered pauses.
+
+    Where other endpoints are said, these are called; as soon as one of them is signed on, the former connections get
+    nothing more, and are signed off.
+    """
 
     def __init__(self, section: LinkSection, link: Link, reactor: Reactor, place: Place) -> None:
         self._section = section
         self._link = link
         self._reactor = reactor
-        self._endpoints = endpoints_of(section, place)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._place = place
+        self._lines: list[_Line] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._mover: asyncio.Task[None] | None = None
+        self._is_started = False
         self._context = None if section.tls is None else calling_link_context(section.tls)
 
     @property
     def dials(self) -> bool:
         """Whether this worker has connections of its own to make."""
-        return bool(self._endpoints)
+        return bool(endpoints_of(self._section, self._place))
 
     async def start(self) -> None:
         """Begin to dial."""
-        for endpoint in self._endpoints:
-            self._tasks.append(asyncio.create_task(self._keep_connected(endpoint)))
+        self._is_started = True
+        self._deal()
+
+    def use(self, section: LinkSection) -> None:
+        """Call the endpoints that another section says, from now on."""
+        self._section = section
+        if self._is_started:
+            self._deal()
 
     async def stop(self) -> None:
         """Dial no more."""
-        for task in self._tasks:
+        self._is_started = False
+        tasks = [*self._tasks, *([] if self._mover is None else [self._mover])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _keep_connected(self, endpoint: Address) -> None:
+    def _deal(self) -> None:
+        """Dial what is to be there and is not yet, and see what is to be there no more."""
+        wanted = Counter(endpoints_of(self._section, self._place))
+        for line in self._lines:
+            line.is_wanted = wanted[line.endpoint] > 0
+            wanted[line.endpoint] -= line.is_wanted
+        for endpoint in (+wanted).elements():
+            line = _Line(endpoint)
+            line.task = asyncio.create_task(self._keep_connected(line))
+            self._tasks.add(line.task)
+            line.task.add_done_callback(self._tasks.discard)
+            self._lines.append(line)
+        if any(not line.is_wanted for line in self._lines) and self._mover is None:
+            self._mover = asyncio.create_task(self._move())
+
+    async def _move(self) -> None:
+        """Part from what is wanted no more, when something else is signed on."""
+        log.info("a link moves to other endpoints", link=self._section.name)
+        while former := [line for line in self._lines if not line.is_wanted]:
+            kept = [line for line in self._lines if line.is_wanted]
+            if not kept or any(line.channel in self._link.connections.channels for line in kept):
+                self._lines = kept
+                for line in former:
+                    self._part_from(line)
+                endpoints = sorted({str(line.endpoint) for line in kept})
+                log.info("a link has moved to other endpoints", link=self._section.name, endpoints=endpoints)
+            else:
+                # Of a sign-on nobody tells here.
+                await asyncio.sleep(MOVE_POLL_SECONDS)
+        self._mover = None
+
+    def _part_from(self, line: _Line) -> None:
+        if line.channel is not None:
+            self._reactor.engine.retire(line.channel)
+        elif line.task is not None:
+            line.task.cancel()
+
+    async def _keep_connected(self, line: _Line) -> None:
+        try:
+            await self._dial_again_and_again(line)
+        finally:
+            if line in self._lines:
+                self._lines.remove(line)
+
+    async def _dial_again_and_again(self, line: _Line) -> None:
         failures = 0
-        while True:
+        while line.is_wanted:
             lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(self._section.connect_timeout_ms / 1000):
-                    await self._dial(endpoint, lost)
+                    await self._dial(line, lost)
             except (OSError, TimeoutError) as error:
                 reason = str(error) or "no connection in time"
             else:
                 reason = await lost
+                line.channel = None
                 # A connection that was of use begins the pauses anew; one refused at sign-on does not.
                 failures = 0 if reason not in REFUSALS else failures
-            log.warning("link connection lost", link=self._section.name, endpoint=str(endpoint), reason=reason)
+            log.warning("link connection lost", link=self._section.name, endpoint=str(line.endpoint), reason=reason)
+            if not line.is_wanted:
+                return
             await asyncio.sleep(self._pause_seconds(failures))
             failures += 1
 
-    async def _dial(self, endpoint: Address, lost: asyncio.Future[str]) -> None:
+    async def _dial(self, line: _Line, lost: asyncio.Future[str]) -> None:
         def on_lost(_connection: Connection, reason: str) -> None:
             if not lost.done():
                 lost.set_result(reason)
 
-        connection = Connection(self._reactor, LinkChannel(self._link.connections), None, on_lost)
-        connected = await dial(endpoint)
+        channel = LinkChannel(self._link.connections)
+        connection = Connection(self._reactor, channel, None, on_lost)
+        connected = await dial(line.endpoint)
         if self._section.tls is None or self._context is None:
             connection.open(connected.detach())
+            line.channel = channel
             return
-        name = self._section.tls.server_name or endpoint.host
+        name = self._section.tls.server_name or line.endpoint.host
         tls = TlsStream(self._context, name)
         try:
             await connection.secure(connected.detach(), tls)
         except BaseException:
             connection.abort("handshake failed")
             raise
+        line.channel = channel
 
     def _pause_seconds(self, failures: int) -> float:
         """Doubled with each failure, and anything from half of it to all of it, so that not everybody calls at once."""

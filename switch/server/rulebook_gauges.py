@@ -1,10 +1,10 @@
-"""What is told of risk rules, BIN table and held links, wherever they are from."""
+"""What is told of risk rules, BIN table and links, wherever they are from."""
 
 from __future__ import annotations
 
 from switch.base.stats import Stats
 
-KINDS = ("risk", "routes", "holds")
+KINDS = ("risk", "routes", "holds", "endpoints")
 
 
 class RulebookGauges:
@@ -14,7 +14,7 @@ class RulebookGauges:
         self.version = {
             kind: stats.gauge(
                 "authswitch_rulebook_version",
-                "Version of the store's risk rules or BIN table that is in force, or its last step about links.",
+                "Version of the store's rules, BIN table or endpoints in force, or its last step about held links.",
                 {"rulebook": kind},
                 "min",
             )
@@ -31,6 +31,6 @@ class RulebookGauges:
         }
         self.away = stats.gauge(
             "authswitch_rulebooks_store_away",
-            "1 while the store cannot be asked for risk rules, BIN tables and held links.",
+            "1 while the store cannot be asked for risk rules, BIN tables and links.",
             rule="max",
         )

@@ -1,4 +1,4 @@
-"""Risk rules, BIN tables and held links of a running worker: as files have them, else kept as the store has them.
+"""Risk rules, BIN tables and links of a running worker: as files have them, else kept as the store has them.
 
 A switch without a store does not load what a database needs: it is much, and each start would wait for it.
 """
@@ -41,7 +41,7 @@ class FixedRulebooks:
 def rulebook_keeper(
     config: Config, parts: Parts, rules: RulesInForce, place: Place, stats: Stats
 ) -> RulebookKeeper | FixedRulebooks:
-    """What keeps risk rules, BIN table and held links of a worker as they should be."""
+    """What keeps risk rules, BIN table and links of a worker as they should be."""
     if not copies_of(config):
         return FixedRulebooks(stats)
     from switch.server.store_rulebooks import RulebookKeeper

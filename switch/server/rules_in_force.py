@@ -1,4 +1,4 @@
-"""What risk rules, BIN table and held links a worker goes by: put in each other's place between two messages."""
+"""What risk rules, BIN table and links a worker goes by: put in each other's place between two messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from switch.base.log import get_logger
+from switch.config import LinkSection
 from switch.machine.state import State
 from switch.mesh.counts import PeerCounts
 from switch.mesh.peer import Peer
@@ -34,6 +35,7 @@ class RulesInForce:
         self._count_log = count_log
         self._listeners: list[Callable[[Risk], None]] = []
         self._holds: Mapping[str, Hold] = {}
+        self._link_users: list[Callable[[Sequence[LinkSection]], None]] = []
 
     @property
     def risk(self) -> Risk | None:
@@ -53,6 +55,15 @@ class RulesInForce:
         """Send cards by another table from now on."""
         for state in self._states:
             state.use_routes(routes)
+
+    def add_link_user(self, use: Callable[[Sequence[LinkSection]], None]) -> None:
+        """Whoever goes by what links' sections say is called with others."""
+        self._link_users.append(use)
+
+    def use_links(self, sections: Sequence[LinkSection]) -> None:
+        """Go by these from now on, each of one link in their order."""
+        for use in self._link_users:
+            use(sections)
 
     @property
     def holds(self) -> Mapping[str, Hold]:

@@ -1,4 +1,4 @@
-"""Keeps risk rules, BIN table and held links of a running worker as the store has them: in force within a second."""
+"""Keeps risk rules, BIN table and links of a running worker as the store has them: in force within a second."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from switch.check.row_compiler import opened_compiler
 from switch.check.rulebooks import copies_of, in_force_of, nothing_of
 from switch.check.store import FOLLOWER_ANSWER_SECONDS, open_store
 from switch.config import Config
+from switch.config.endpoints import load_endpoints
 from switch.files.problems import ConfigError
 from switch.keys import KeyFile, KeyFileError
 from switch.links import holds
 from switch.rulebooks.copying import copied, copy
-from switch.rulebooks.rulebooks import RISK, TITLES, InForce
+from switch.rulebooks.rulebooks import ENDPOINTS, RISK, TITLES, InForce
 from switch.server.node_keys import NodeKeys
 from switch.server.place import Place
 from switch.server.rulebook_gauges import RulebookGauges
@@ -30,9 +31,9 @@ from switch.tables.route_files import load_routes
 
 POLL_SECONDS = 0.25
 AFTER_FAILURE_SECONDS = 2.0
-AWAY = "the store is away: risk rules, BIN table and held links stay as they were"
+AWAY = "the store is away: what was in force of it stays in force"
 REFUSED = "what is in force in the store is refused, and the former version kept"
-WELL = "risk rules, BIN table and held links follow the store again"
+WELL = "what is in force follows the store again"
 WHAT = {**TITLES, holds.KIND: holds.TITLE}
 UNWRITTEN = "the copy of what is in force cannot be written: a start without the store would not know of it"
 
@@ -105,6 +106,8 @@ class RulebookKeeper:
 
         Whoever is forked anew knows only what the switch had when it was started.
         """
+        if ENDPOINTS in self._known:
+            self._read(self._known[ENDPOINTS])()
         for kind, folder in self._folders.items():
             kept = await asyncio.to_thread(copied, folder, kind)
             if kept is not None and kept.turn > self._known[kind].turn:
@@ -184,6 +187,8 @@ class RulebookKeeper:
                 one.rulebook, _KeysWhenAsked(self._config, self._keys), self._rules.registry, self._rules.risk
             )
             return lambda: self._rules.use_risk(fresh, is_serving=self._is_serving)
+        if one.kind == ENDPOINTS:
+            return partial(self._rules.use_links, load_endpoints(one.rulebook, self._config))
         if one.kind == holds.KIND:
             return partial(self._rules.use_holds, holds.holds_of(one.body))
         routes = load_routes(one.rulebook, [link.name for link in self._config.links])

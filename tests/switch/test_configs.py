@@ -95,6 +95,7 @@ def test_commented_values_of_the_production_sample_are_the_defaults():
         "bind",
         "rules",
         "key_exchange",
+        "networks",
     }
     for name, value in re.findall(r"(?m)^# ([a-z_]+) = ([^#\n]+)", text):
         if name in without_default:

@@ -21,6 +21,7 @@ from tests.operators import write_operator, write_token
 from .certificates import Authority
 
 IN_STORE = {"store_copy": "in-force"}
+RULEBOOKS = {"risk": IN_STORE, "holds": IN_STORE, "endpoints": {**IN_STORE, "networks": ["127.0.0.0/8"]}}
 REGISTRY_FILES = {"merchants": "merchants.csv", "terminals": "terminals.csv"}
 MERCHANT = "898000000000001"
 TERMINALS = [f"100000{number:02d}" for number in range(1, 41)]
@@ -187,7 +188,7 @@ class Installation:
             **({"applications": self.applications} if self.applications else {}),
             "registry": {"store_copy": "registry", **self.registry} if self.has_registry_in_store else REGISTRY_FILES,
             "routes": IN_STORE if self.has_rulebooks_in_store else {"file": "routes.csv"},
-            **({"risk": IN_STORE, "holds": IN_STORE} if self.has_rulebooks_in_store else {}),
+            **(RULEBOOKS if self.has_rulebooks_in_store else {}),
             **({"risk": {"file": "risk.toml"}} if self.risk else {}),
             **({"mesh": self.mesh, "node": self.nodes} if self.nodes else {}),
             "listener": self.listeners,

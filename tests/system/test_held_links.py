@@ -62,13 +62,18 @@ async def held(daemon):
 
 
 class Tills:
-    """Terminals that pay one after another, so many times together."""
+    """Terminals that pay one after another, so many times together and until it is enough."""
 
     def __init__(self, desk, daemon):
         self.codes = []
         self._desk = desk
         self._daemon = daemon
-        self._left = PURCHASES
+        self._begun = 0
+        self._is_enough = False
+
+    def enough(self):
+        """What was to be seen was seen."""
+        self._is_enough = True
 
     async def pay(self):
         """All of it."""
@@ -80,8 +85,8 @@ class Tills:
 
     async def _pay(self, terminal):
         async with await Terminal.connect(self._desk.installation, self._daemon.ports["pos"], SPOKEN) as till:
-            while self._left:
-                self._left -= 1
+            while self._begun < PURCHASES or not self._is_enough:
+                self._begun += 1
                 answer = await till.ask(self._desk.installation.request(SPOKEN, terminal=terminal))
                 self.codes.append(answer.text(39))
 
@@ -114,11 +119,13 @@ async def test_ten_thousand_payments_pass_while_a_link_is_held_out_and_released(
             await desk.does("links", "release", "bank-a", *WHY)
             await daemon.event("link released", times=workers)
             await until(lambda: asked(first)[0] > count)
+            tills.enough()
             await paying
             assert "held_links" not in await daemon.status()
-    assert tills.codes == [APPROVED] * PURCHASES
+    assert len(tills.codes) >= PURCHASES
+    assert set(tills.codes) == {APPROVED}
     (of_first, back), (of_second, back_too) = asked(first), asked(second)
-    assert of_first + of_second == PURCHASES
+    assert of_first + of_second == len(tills.codes)
     assert (back, back_too) == (0, 0)
     assert of_second > PURCHASES // 5
 

@@ -252,7 +252,10 @@ def test_commands_of_risk(tmp_path):
 def test_commands_about_what_the_store_has(tmp_path, commands):
     """In their order, from a store with nothing in it."""
     trial = Trial(tmp_path)
-    trial.config.write_text(trial.config.read_text() + '\n[holds]\nstore_copy = "in-force"\n')
+    copied = 'store_copy = "in-force"\n'
+    text = f'{trial.config.read_text()}\n[holds]\n{copied}\n[endpoints]\n{copied}networks = ["10.1.0.0/16"]\n'
+    trial.config.write_text(text)
+    (trial.folder / "endpoints.toml").write_text('[[link]]\nname = "bank-a"\nendpoints = ["10.1.7.20:7001"]\n')
     for text in ("authswitch store upgrade /etc/authswitch/switch.toml", *(one.text for one in commands)):
         result = trial.types(text)
         assert result.returncode == 0, f"{text}\n{result.stdout}"

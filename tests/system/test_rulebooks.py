@@ -37,8 +37,8 @@ count_max = {}
 """
 APPROVED, TOO_OFTEN, NO_ROUTE = "00", "65", "15"
 REFUSED = "what is in force in the store is refused, and the former version kept"
-WELL = "risk rules, BIN table and held links follow the store again"
-AWAY = "the store is away: risk rules, BIN table and held links stay as they were"
+WELL = "what is in force follows the store again"
+AWAY = "the store is away: what was in force of it stays in force"
 
 
 class Desk(StoreDesk):

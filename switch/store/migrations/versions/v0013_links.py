@@ -1,4 +1,4 @@
-"""Links held out of service, and released."""
+"""Links held out of service, and released; and endpoints in versions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ revision = "0013"
 down_revision = "0011"
 
 
+KINDS = "kind IN ('risk', 'routes', 'endpoints')"
+
+
 def upgrade() -> None:
-    """Make the table."""
+    """Make the table, and allow one kind of rulebooks more."""
+    with op.batch_alter_table("rulebooks") as rulebooks:
+        rulebooks.drop_constraint(op.f("rulebooks_has_a_kind"), type_="check")
+        rulebooks.create_check_constraint(op.f("rulebooks_has_a_kind"), sa.text(KINDS))
+        rulebooks.create_table_comment(
+            "versions of risk rules, BIN tables and endpoints; none is ever changed",
+            existing_comment="versions of risk rules and BIN tables; none is ever changed",
+        )
     op.create_table(
         "link_holds",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
