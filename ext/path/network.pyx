@@ -82,7 +82,7 @@ cdef void sign_off_link(State state, LinkChannel channel) noexcept:
     if was_in_use and state.link_of(channel).signs_on:
         send_network(state, channel, KIND_SIGN_OFF)        # or once the echo test that waits has been answered
     else:
-        channel.hang_up("draining")
+        channel.hang_up("other endpoints" if channel.retires_ns else "draining")
 
 
 cdef void retire_link(State state, LinkChannel channel) noexcept:

@@ -14,7 +14,7 @@ from rich.text import Text
 HEADINGS = {"reversals_waiting": "owed", "timeouts_in_a_row": "time-outs", "since": "since (UTC)"}
 """Of columns whose name is too long, or lacks something."""
 
-FOLDED = ("state", "partitions", "reason", "name", "address", "terminal")
+FOLDED = ("state", "partitions", "reason", "name", "address", "terminal", "who", "why")
 """Columns whose values may be broken; the others are short."""
 
 

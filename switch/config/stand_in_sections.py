@@ -30,7 +30,7 @@ class StandInLimit(Section):
 
 
 class LinkStandIn(Section):
-    """Payments that the switch approves itself while no link of their route is up. The acquirer bears the risk."""
+    """Payments that the switch approves itself while no link of their route can be asked, at the acquirer's risk."""
 
     kinds: tuple[Literal["purchase", "preauthorization"], ...] = Field(
         ("purchase",), strict=False, min_length=1, max_length=2, description="Kinds of transaction that are covered."

@@ -140,16 +140,16 @@ class Caller:
         log.info("a link moves to other endpoints", link=self._section.name)
         while former := [line for line in self._lines if not line.is_wanted]:
             kept = [line for line in self._lines if line.is_wanted]
-            if not kept or any(line.channel in self._link.connections.channels for line in kept):
-                self._lines = kept
-                for line in former:
-                    self._part_from(line)
-                endpoints = sorted({str(line.endpoint) for line in kept})
-                log.info("a link has moved to other endpoints", link=self._section.name, endpoints=endpoints)
-            else:
+            if kept and not any(line.channel in self._link.connections.channels for line in kept):
                 # Of a sign-on nobody tells here.
                 await asyncio.sleep(MOVE_POLL_SECONDS)
+                continue
+            self._lines = kept
+            for line in former:
+                self._part_from(line)
         self._mover = None
+        endpoints = sorted({str(line.endpoint) for line in self._lines})
+        log.info("a link has moved to other endpoints", link=self._section.name, endpoints=endpoints)
 
     def _part_from(self, line: _Line) -> None:
         if line.channel is not None:

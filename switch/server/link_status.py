@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from switch.machine.link import Link
@@ -19,7 +20,7 @@ def link_rows(states: Sequence[State]) -> list[dict[str, object]]:
 
 def held_rows(holds: Mapping[str, Hold]) -> dict[str, Any]:
     """The links that are held out, where there are such: who said so when, and why."""
-    return {"held_links": [hold.told for hold in holds.values()]} if holds else {}
+    return {"held_links": [_held(hold) for hold in holds.values()]} if holds else {}
 
 
 def joined_held(statuses: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -38,6 +39,11 @@ def why_unready(links: Sequence[Link], *, stands_in: bool) -> list[str]:
         return []
     states = ", ".join(f"{one.name} is {one.state_name}" for one in served)
     return [f"no link is up, and none has stand-in: {states}"]
+
+
+def _held(hold: Hold) -> dict[str, object]:
+    since_s = datetime.fromisoformat(hold.at).timestamp()
+    return {"link": hold.link, "held": hold.held, "since": since_s, "who": hold.who, "why": hold.why}
 
 
 def _row(links: Sequence[Link]) -> dict[str, object]:

@@ -47,6 +47,17 @@ def test_an_answer_that_never_comes_ends_as_ever(make_world):
     assert [one["70"] for one in former.read()] == [SIGN_OFF]
 
 
+def test_where_nobody_signs_off_it_is_hung_up(make_world):
+    world = make_world(**one_link(sign_on=False))
+    former, fresh, terminal = world.issuer(), world.issuer(), world.terminal()
+    world.engine.retire(former.channel)
+    terminal.send(purchase(world))
+    fresh.answer(fresh.read_one())
+    world.advance(15.5)
+    assert former.read() == []
+    assert former.hung_up == "other endpoints"
+
+
 def test_no_sign_on_or_echo_brings_it_back(make_world):
     world = make_world(**one_link())
     former, fresh = signed_on(world), signed_on(world)

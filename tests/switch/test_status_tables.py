@@ -22,11 +22,21 @@ STATUS = {
         {
             "name": "bank-a",
             "state": "up in 3 of 4 workers, down in 1 of 4 workers",
+            "held": "requests",
             "dialect": "iso87-ascii",
             "connections": 16,
             "in_flight": 1_000,
             "reversals_waiting": 99_000,
             "timeouts_in_a_row": 12,
+        }
+    ],
+    "held_links": [
+        {
+            "link": "bank-a",
+            "held": "requests",
+            "since": 1_782_000_000.123,
+            "who": "jo.tan",
+            "why": "bank-a works at its host until six in the morning, and says nothing but 96 meanwhile",
         }
     ],
     "nodes": [
@@ -70,7 +80,9 @@ def printed(monkeypatch):
 def test_headings_and_short_values_are_whole(printed):
     assert max(map(len, printed)) <= COLUMNS
     headings = [line.split() for line in printed]
-    assert ["name", "state", "dialect", "connections", "in", "flight", "owed", "time-outs"] in headings
+    assert ["name", "state", "held", "dialect", "connections", "in", "flight", "owed", "time-outs"] in headings
+    assert ["link", "held", "since", "(UTC)", "who", "why"] in headings
+    assert any("bank-a requests 2026-" in line for line in printed)
     assert ["node", "worker", "connected", "since", "(UTC)", "reason"] in headings
     assert ["worker", "pid", "state", "since", "(UTC)", "restarts", "partitions", "in", "flight", "owed"] in headings
     text = "\n".join(printed)

@@ -114,6 +114,7 @@ async def test_ten_thousand_payments_pass_while_a_link_is_held_out_and_released(
             assert await held(daemon) == {"bank-a": "requests", "bank-b": "nothing"}
             (row,) = (await daemon.status())["held_links"]
             assert (row["link"], row["held"], row["why"]) == ("bank-a", "requests", "works at its host")
+            assert abs(row["since"] - time.time()) < 60
             await daemon.counted("authswitch_link_held", 1, link="bank-a")
             assert await daemon.is_ready()
             await desk.does("links", "release", "bank-a", *WHY)
