@@ -3,6 +3,7 @@ from typing import Any, final
 
 from switch.base.stats import Stats
 
+STRANGERS: tuple[str, ...]
 EVENTS: tuple[tuple[str, str | None, tuple[tuple[str, Callable[[int], object]], ...]], ...]
 
 @final

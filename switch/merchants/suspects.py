@@ -19,14 +19,6 @@ from switch.tables.party_states import AWAITING
 
 ALTERED = "altered row"
 OTHER_ELEMENTS = "other elements"
-KINDS = {
-    8: "another serial number",
-    9: "no serial number",
-    10: "elsewhere",
-    11: "nowhere",
-}
-"""What a terminal may have said, by the number that ``Registry.suspects`` has (``Stranger``)."""
-
 WHY = "not as it is registered"
 SERVED = ("active", AWAITING)
 """States of terminals that are served, or will be without anybody's doing."""

@@ -6,14 +6,22 @@ import time
 from collections.abc import Callable, Iterable
 
 from switch.base.log import get_logger
+from switch.machine.note_queue import STRANGERS
 from switch.merchants.following import Follower
-from switch.merchants.suspects import ALTERED, KINDS, Proof, Suspect, SuspectFolder, tell_store
+from switch.merchants.suspects import ALTERED, Proof, Suspect, SuspectFolder, tell_store
 from switch.server.kept_terminals import KeptTerminals
 from switch.store.opening import Store
 from switch.tables.registry import Registry
 from switch.tables.registry_changes import suspend
 
 UNWRITTEN = "a suspended terminal cannot be kept: a restart without the store would serve it again"
+KINDS = {
+    "the terminal says another serial number than is registered": "another serial number",
+    "the terminal does not say its serial number": "no serial number",
+    "the terminal is elsewhere than it is registered": "elsewhere",
+    "the terminal does not say where it is": "nowhere",
+}
+"""What a case is called, by why the state machine suspended the terminal (one of ``STRANGERS``)."""
 
 log = get_logger(__name__)
 
@@ -94,4 +102,4 @@ def _tell(store: Store, suspect: Suspect) -> bool:
 
 
 def _suspect_of(number: str, what: int, said: str) -> Suspect:
-    return Suspect(KINDS[what], number, said)
+    return Suspect(KINDS[STRANGERS[what]], number, said)

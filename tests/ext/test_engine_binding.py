@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.dialect.kinds import Kind
+from switch.machine.note_queue import STRANGERS
+from switch.server.suspects import KINDS
 from switch.tables.binding import BINDING_KEY, BindingRule, binding_of, elements_of, secret_hash
 from switch.tables.registry import (
     BOUND_MERCHANT_COLUMNS,
@@ -308,7 +310,8 @@ def test_who_is_not_is_suspended_at_once(world, text, what, words):
     assert issuer.read() == []
     assert registry.describe_terminal(CUP_TERMINAL)["state"] == "suspended"
     (suspect,) = registry.suspects
-    assert (suspect[0], suspect[2]) == (CUP_TERMINAL, what)
+    assert (suspect[0], STRANGERS[suspect[1]], suspect[2]) == (CUP_TERMINAL, words, what)
+    assert words in KINDS, "a case of it has a name"
     assert ("terminal_elsewhere", words) in [(event, details.get("reason")) for event, details in world.notes]
     # From the next message on, whatever it says; and what it asked for before is told to it again.
     assert terminal.ask(purchase(world, "cup", f59=said()))["39"] == "97"

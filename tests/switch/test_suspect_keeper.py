@@ -5,6 +5,7 @@ import contextlib
 import threading
 from unittest.mock import Mock
 
+from switch.machine.note_queue import STRANGERS
 from switch.merchants.suspects import SuspectFolder
 from switch.server.suspects import SuspectKeeper
 from switch.tables.registry_changes import take_changes
@@ -12,7 +13,7 @@ from tests.ext.test_registry import build
 from tests.system.daemon import until
 
 ROW = "T1,898000000000001,active,,,none,none,\n"
-ELSEWHERE = 10
+ELSEWHERE = STRANGERS.index("the terminal is elsewhere than it is registered")
 
 
 class SlowFolder(SuspectFolder):
