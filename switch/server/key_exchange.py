@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from switch.admin.keys import NobodyAsked, NotExchanged
 from switch.base.log import get_logger
@@ -39,7 +39,11 @@ AGAIN_SECONDS = 10
 """So long after it was asked for in vain a key is asked for again."""
 COMMAND_SECONDS = 4.0
 """How long a command waits until the key is there; it comes all the same."""
+UNKNOWN = "unknown"
+"""What is counted where a message does not say which key it brings, or one that the link does not have."""
 RESULTS = ("taken", "repeated", "refused", "unanswered")
+
+T = TypeVar("T")
 
 log = get_logger(__name__)
 
@@ -117,13 +121,13 @@ class LinkDesk:
                 "Keys that came from issuers by messages, or did not.",
                 {"link": section.name, "key": usage, "result": result},
             )
-            for usage in self._names
-            for result in RESULTS
+            for usage, results in (*((one, RESULTS) for one in self._names), (UNKNOWN, ("refused",)))
+            for result in results
         }
         self._offers: list[_Offer] = []
         self._is_busy = False
         self._asked: tuple[str, asyncio.Future[str]] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- what the state machine tells -----------------------------------------------------------------------------
 
@@ -183,9 +187,15 @@ class LinkDesk:
                 raise NotExchanged(f"link {self.name} has no {usage}")
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                return {usage: await self._ask(usage) for usage in wanted}
+                # Who waits no longer ends no asking: a key that comes late is taken all the same.
+                return {usage: await asyncio.shield(self._asking(usage)) for usage in wanted}
         except TimeoutError:
             raise NotExchanged(f"link {self.name}: the issuer was asked, and has not answered yet") from None
+
+    def _asking(self, usage: str) -> asyncio.Task[str]:
+        task = self._spawn(self._ask(usage))
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # perhaps nobody waits any more
+        return task
 
     async def _ask(self, usage: str) -> str:
         if self._asked is not None:
@@ -224,10 +234,11 @@ class LinkDesk:
         self._offers.append(offer)
         self._spawn(self._work())
 
-    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
+    def _spawn(self, work: asyncio._CoroutineLike[T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _work(self) -> None:
         """One key after the other."""
@@ -325,8 +336,7 @@ class LinkDesk:
         note_had(keys, key, self._exchange.under)
 
     def _count(self, usage: str, result: str) -> None:
-        if (usage, result) in self._counters:
-            self._stats.add(self._counters[usage, result])
+        self._stats.add(self._counters[usage if usage in self._names else UNKNOWN, result])
 
 
 def link_desks(
