@@ -16,7 +16,8 @@ from switch.applicants.proving import Prover
 from switch.applicants.rules import KeptRules
 from switch.applicants.sessions import Cookies, Sessions
 from switch.applicants.site import Site
-from switch.applications.own import Applicants, Space, is_applicant
+from switch.applications.own import Applicants, Space
+from switch.applications.tries import SecretTries
 from switch.backoffice.answering import answer_problems
 from switch.backoffice.application import describe_proof, machine_routes
 from switch.backoffice.limits import Metrics
@@ -31,12 +32,12 @@ the reference as the user) the applicant asks for all that is below `/v1/applica
 problem document (RFC 9457)."""
 
 
-def application(store: Store, rules: KeptRules, section: ApplicantsSection) -> Gate:
+def application(store: Store, rules: KeptRules, tries: SecretTries, section: ApplicantsSection) -> Gate:
     """What a server of ASGI runs."""
     space = Space(section.drafts_per_day, section.changes_per_day, section.papers_bytes_max, section.drafts_bytes_max)
     desk = Desk(Applicants(store, rules.now, space), section)
     metrics, sessions = Metrics(PROGRAM), Sessions()
-    prover = Prover(partial(_is_applicant, store, rules), section.wrong_secrets_max)
+    prover = Prover(partial(_is_applicant, tries, rules), section.wrong_secrets_max)
     cookies = Cookies(is_over_tls=section.certificate is not None or section.behind_proxy)
     site = Site(desk, sessions, cookies)
     apps = described_api(desk, store, metrics), _browsed(site, prover)
@@ -61,5 +62,5 @@ def _browsed(site: Site, prover: Prover) -> FastAPI:
     return app
 
 
-def _is_applicant(store: Store, rules: KeptRules, reference: str, secret: str) -> bool:
-    return is_applicant(store, reference, secret, rules.now().policy.secret_tries_max)
+def _is_applicant(tries: SecretTries, rules: KeptRules, reference: str, secret: str) -> bool:
+    return tries.is_applicant(reference, secret, rules.now().policy.secret_tries_max)

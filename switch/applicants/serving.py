@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from switch.applicants.application import PROGRAM, application
 from switch.applicants.rules import KeptRules
+from switch.applications.tries import SecretTries
 from switch.backoffice.serving import run
 from switch.base.log import configure_logging
 from switch.check.store import open_store
@@ -26,7 +27,9 @@ def serve(config: Config) -> None:
     configure_logging(config.log.format, config.log.level)
     rules = KeptRules(config)
     store = open_store(config)
+    tries = SecretTries(store)
     try:
-        run(application(store, rules, section), section, (PROGRAM, "applicants are served"))
+        run(application(store, rules, tries, section), section, (PROGRAM, "applicants are served"))
     finally:
+        tries.close()
         store.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from switch.applications.applying import (
     applicant,
     application_of,
     new_reference,
-    secret_hash,
 )
 from switch.applications.forms import Form, form_of, parse_form
 from switch.applications.states import ENTERING, UNDECIDED
@@ -35,7 +33,6 @@ DAY: Final = timedelta(days=1)
 FORM: Final = Path("form")
 """What problems of a form that came are said to be in."""
 
-NOBODYS: Final = secret_hash("")
 SERVICE: Final = Actor("authswitch applicants", rights=frozenset({ENTERING}))
 """Who ends drafts whose time is over: the program."""
 
@@ -57,43 +54,11 @@ class Space:
     drafts_bytes_max: int
 
 
-def is_applicant(store: Store, reference: str, secret: str, tries_max: int) -> bool:
-    """Whether somebody is the applicant; a wrong secret is counted, and after too many none is right any more.
-
-    Nothing is written for who names an application that there is not, nor for who is right at once.
-    """
-    with store.reading() as connection:
-        tries, is_right = _proof(connection, reference, secret)
-    if tries is None or tries >= tries_max:
-        return False
-    return is_right if is_right and tries == 0 else _counted(store, reference, secret, tries_max)
-
-
 def secret_of(connection: Connection, reference: str) -> bytes | None:
     """The hash of an application's secret; None where there is no such application."""
     query = select(APPLICATIONS.c.secret_hash).where(APPLICATIONS.c.id == reference)
     found: bytes | None = connection.execute(query).scalar_one_or_none()
     return found
-
-
-def _proof(connection: Connection, reference: str, secret: str) -> tuple[int | None, bool]:
-    """How many wrong ones there were, None where there is no such application; and whether this one is right."""
-    query = select(APPLICATIONS.c.secret_hash, APPLICATIONS.c.secret_tries).where(APPLICATIONS.c.id == reference)
-    row = connection.execute(query).one_or_none() if reference.isascii() and reference.isalnum() else None
-    is_right = hmac.compare_digest(NOBODYS if row is None else row.secret_hash, secret_hash(secret))
-    return (None, False) if row is None else (row.secret_tries, is_right)
-
-
-def _counted(store: Store, reference: str, secret: str, tries_max: int) -> bool:
-    with store.writing() as connection:
-        tries, is_right = _proof(connection, reference, secret)
-        if tries is None or tries >= tries_max:
-            return False
-        who = applicant(reference).name if is_right else "somebody unknown"
-        why = "the applicant's secret was right" if is_right else "a wrong secret"
-        change = Change(connection, who, why, datetime.now(UTC))
-        change.update(APPLICATIONS, reference, {"secret_tries": 0 if is_right else tries + 1})
-        return is_right
 
 
 class Applicants:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import pytest
 from sqlalchemy import func, select, update
 
 from switch.applications.applying import Clerk, applicant, application_of, steps_of, tellers_of
-from switch.applications.own import Applicants, Space, is_applicant
+from switch.applications.own import Applicants, Space
 from switch.applications.own_view import view_of
 from switch.applications.states import STEPS
 from switch.applications.tables import APPLICATIONS, DOCUMENT_CONTENTS
 from switch.applications.taking_on import Machine
+from switch.applications.tries import SecretTries
 from switch.files.problems import ConfigError
 from switch.store.audit import AUDIT, newest_entries
 from switch.store.changing import changing
@@ -60,6 +62,15 @@ def entries(store):
 def audit(store, reference):
     with store.reading() as connection:
         return newest_entries(connection, {"subject": "applications", "row": reference}, 100)
+
+
+def is_applicant(store, *said):
+    """What a process says, and has counted when it ends."""
+    tries = SecretTries(store)
+    try:
+        return tries.is_applicant(*said)
+    finally:
+        tries.close()
 
 
 # --- who --------------------------------------------------------------------------------------------------------------
@@ -129,6 +140,24 @@ def test_what_strangers_guess_is_counted_and_nothing_is_written_where_there_is_n
     assert entries(store) == before + 3
     assert not is_applicant(store, reference, secret, 3)
     assert [one["who"] for one in audit(store, reference)[:3]] == ["somebody unknown"] * 3
+
+
+def test_who_guesses_is_answered_at_once_while_somebody_else_writes(store, text):
+    """So that nobody sees by waiting which references there are; and what waits to be counted counts."""
+    reference, secret = applicants(store).begin(COMPANY)
+    tries = SecretTries(store)
+    with store.writing():
+        began = monotonic()
+        assert [tries.is_applicant(reference, "wrong", 3) for _ in range(2)] == [False] * 2
+        assert tries.is_applicant(reference, secret, 3)
+        assert [tries.is_applicant(reference, "wrong", 3) for _ in range(5)] == [False] * 5
+        assert not tries.is_applicant(reference, secret, 3)
+        assert monotonic() - began < 5
+    tries.close()
+    assert [one["who"].startswith("somebody") for one in audit(store, reference)[:6]] == [True] * 3 + [False] + [
+        True
+    ] * 2
+    assert not is_applicant(store, reference, secret, 3)
 
 
 # --- what he sees -----------------------------------------------------------------------------------------------------
