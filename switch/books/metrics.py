@@ -17,9 +17,11 @@ class Meters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         labels = ["partition"]
-        self._entries = Counter("authswitch_books_entries", "Entries that were posted.", labels, registry=self.registry)
+        self._entries = Counter(
+            "authswitch_books_entries_total", "Entries that were posted.", labels, registry=self.registry
+        )
         self._failures = Counter(
-            "authswitch_books_failures",
+            "authswitch_books_failures_total",
             "Times that a partition's books could not be kept.",
             labels,
             registry=self.registry,

@@ -96,6 +96,8 @@ def test_commented_values_of_the_production_sample_are_the_defaults():
         "rules",
         "key_exchange",
         "networks",
+        "chart",
+        "metrics",
     }
     for name, value in re.findall(r"(?m)^# ([a-z_]+) = ([^#\n]+)", text):
         if name in without_default:
