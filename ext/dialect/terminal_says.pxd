@@ -21,7 +21,7 @@ cdef struct SaidPlace:
 
 
 cdef class TerminalSays:
-    cdef readonly uint64_t kinds          # bit n: messages of kind n say it
+    cdef readonly uint64_t kinds          # bit n: messages of kind n must say it where it is demanded
     cdef SaidPlace serial_number
     cdef SaidPlace position
 

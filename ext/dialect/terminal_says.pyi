@@ -4,7 +4,7 @@ class TerminalSays:
     """Where a dialect's terminals say which machine they are, and where they are. Immutable.
 
     Args:
-        kinds: Kinds of messages that say it.
+        kinds: Kinds of messages that must say it where the configuration demands it.
         serial_number: Where the machine's serial number stands: field (0: nowhere), start and size of its characters,
             tags in each other, characters of a tag, digits of a length.
         position: The same of latitude and longitude.

@@ -6,6 +6,7 @@ That it has signed in without a proof is not kept: after a restart it signs in o
 from switch.dialect.kinds cimport KIND_KEY_EXCHANGE, KIND_SIGN_ON
 from switch.machine.note_queue cimport NOTE_TERMINAL_IN_SERVICE, STRANGER_AWAITING, STRANGER_OVERDUE
 from switch.machine.request_context cimport NOT_BARRED
+from switch.path.whereabouts cimport says_what_it_must
 from switch.tables.identifiers cimport TERMINAL_ID_MAX
 from switch.tables.registry cimport PARTY_AWAITING, Terminal
 from switch.tables.registry_changes cimport begin_service
@@ -36,7 +37,7 @@ cdef void admit_sign_in(State state) noexcept nogil:
 cdef void note_sign_in(State state, TerminalChannel channel) noexcept:
     if state.registry.terminal(state.inbound.terminal_number).state != PARTY_AWAITING:
         return
-    if state.inbound.is_proven:
+    if state.inbound.is_proven and says_what_it_must(state, channel):
         _put_into_service(state, channel)
     else:
         state.terminals.of[state.inbound.terminal_number].is_signed_in = 1
@@ -44,7 +45,8 @@ cdef void note_sign_in(State state, TerminalChannel channel) noexcept:
 
 cdef bint admit_signed_in(State state, TerminalChannel channel) noexcept:
     if (state.inbound.barred != STRANGER_AWAITING or not state.inbound.is_proven
-            or not state.terminals.of[state.inbound.terminal_number].is_signed_in):
+            or not state.terminals.of[state.inbound.terminal_number].is_signed_in
+            or not says_what_it_must(state, channel)):
         return True
     _admit(state)
     if state.inbound.barred == NOT_BARRED:

@@ -25,13 +25,14 @@ cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept:
     cdef uint8_t said[SAID_ROOM]
     cdef int size = 0
     cdef int what
+    cdef bint must_say
     if (says is None or state.inbound.kind == KIND_REVERSAL
-            or (state.inbound.barred != NOT_BARRED and state.inbound.barred != STRANGER_AWAITING)
-            or not (says.kinds >> state.inbound.kind) & 1):
+            or (state.inbound.barred != NOT_BARRED and state.inbound.barred != STRANGER_AWAITING)):
         return True
-    what = _machine(state, says, channel.listener.tables.spec, said, &size)
+    must_say = (says.kinds >> state.inbound.kind) & 1
+    what = _machine(state, says, channel.listener.tables.spec, must_say, said, &size)
     if what == NOT_BARRED:
-        what = _place(state, says, channel.listener.tables.spec, said, &size)
+        what = _place(state, says, channel.listener.tables.spec, must_say, said, &size)
     if what == NOT_BARRED:
         return True
     state.inbound.barred = what
@@ -40,20 +41,30 @@ cdef bint notice_whereabouts(State state, TerminalChannel channel) noexcept:
     return True
 
 
-cdef int _machine(State state, TerminalSays says, Spec spec, uint8_t *said, int *size) noexcept nogil:
+cdef bint says_what_it_must(State state, TerminalChannel channel) noexcept:
+    cdef TerminalSays says = channel.listener.tables.says
+    cdef Spec spec = channel.listener.tables.spec
+    cdef uint8_t said[SAID_ROOM]
+    cdef int size = 0
+    return says is None or (state.inbound.kind != KIND_REVERSAL
+                            and _machine(state, says, spec, True, said, &size) == NOT_BARRED
+                            and _place(state, says, spec, True, said, &size) == NOT_BARRED)
+
+
+cdef int _machine(State state, TerminalSays says, Spec spec, bint must_say, uint8_t *said, int *size) noexcept nogil:
     """Why this is not the machine that is registered, or NOT_BARRED."""
     cdef const Terminal *terminal = state.inbound.terminal
     if says.serial_number.field == 0 or terminal.serial_number == 0:
         return NOT_BARRED
     size[0] = says.read(&says.serial_number, spec, &state.request, said, SAID_ROOM)
     if size[0] == 0:
-        return STRANGER_NO_MACHINE if state.registry.serial_number_demanded else NOT_BARRED
+        return STRANGER_NO_MACHINE if state.registry.serial_number_demanded and must_say else NOT_BARRED
     if state.registry.serial_number_is(state.inbound.terminal_number, said, size[0]):
         return NOT_BARRED
     return STRANGER_OTHER_MACHINE
 
 
-cdef int _place(State state, TerminalSays says, Spec spec, uint8_t *said, int *size) noexcept nogil:
+cdef int _place(State state, TerminalSays says, Spec spec, bint must_say, uint8_t *said, int *size) noexcept nogil:
     """Why this is not the place that is registered, or NOT_BARRED. What is no position is none."""
     cdef const Terminal *terminal = state.inbound.terminal
     cdef int32_t latitude, longitude
@@ -61,7 +72,7 @@ cdef int _place(State state, TerminalSays says, Spec spec, uint8_t *said, int *s
         return NOT_BARRED
     size[0] = says.read(&says.position, spec, &state.request, said, SAID_ROOM)
     if not read_position(said, size[0], &latitude, &longitude):
-        return STRANGER_NOWHERE if state.registry.position_demanded else NOT_BARRED
+        return STRANGER_NOWHERE if state.registry.position_demanded and must_say else NOT_BARRED
     return NOT_BARRED if _is_near(terminal, latitude, longitude, state.registry.metres_max) else STRANGER_ELSEWHERE
 
 

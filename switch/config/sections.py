@@ -86,8 +86,8 @@ class RegistrySection(Section):
     place_metres_max: int = count(500, "So far from its place a terminal may say that it is.", least=10, most=100_000)
     serial_number: Literal["where it is said", "demanded"] = Field(
         "where it is said",
-        description="`demanded`: a terminal must say its serial number in the messages where its dialect has a place "
-        "for it.",
+        description="`demanded`: a terminal must say its serial number in the kinds of messages that its dialect "
+        "names for that.",
     )
     position: Literal["where it is said", "demanded"] = Field(
         "where it is said", description="`demanded`: the same of where it is, for terminals whose position is known."

@@ -431,7 +431,7 @@ class TerminalSaysTable(Table):
     source: Annotated[str, Field(min_length=1)]
     """What this was taken from; `unconfirmed` where nobody compared it with that."""
     kinds: list[KindName]
-    """Messages that say it."""
+    """Messages that must say it where the configuration demands it. What others say is compared, too."""
     serial_number: SaidPlace | None = None
     position: SaidPlace | None = None
     """Latitude, then longitude, in decimal degrees."""

@@ -371,3 +371,28 @@ def test_who_does_not_say_what_must_be_said(make_world, demanded, text):
     registry = bound_cup(world)
     assert world.terminal("cup").ask(purchase(world, "cup", f59=text))["39"] == "97"
     assert registry.describe_terminal(CUP_TERMINAL)["state"] == "suspended"
+
+
+ANY_KIND = (
+    {"f3": "010000"},
+    {"t": "0220", "f3": "200000", "f60": "25000001", "f61": "000001000001"},
+    {"t": "0220", "f60": "30000001"},
+)
+
+
+@pytest.mark.parametrize("kind", ANY_KIND, ids=["cash advance", "refund", "advice"])
+@pytest.mark.parametrize("text", [said(serial="another"), said(position=KILOMETRE)], ids=["machine", "place"])
+def test_whatever_kind_of_request_it_says_it_in(world, kind, text):
+    registry = bound_cup(world)
+    assert world.terminal("cup").ask(purchase(world, "cup", f59=text, **kind))["39"] == "97"
+    assert registry.describe_terminal(CUP_TERMINAL)["state"] == "suspended"
+
+
+def test_silence_is_suspicious_only_where_the_dialect_demands_to_be_told(make_world):
+    world = make_world(registry={"serial_number": "demanded", "position": "demanded"})
+    registry = bound_cup(world)
+    terminal, issuer = world.terminal("cup"), world.issuer()
+    terminal.send(purchase(world, "cup", f3="010000"))
+    issuer.answer(issuer.read_one())
+    assert terminal.read_one()["39"] == "00"
+    assert registry.describe_terminal(CUP_TERMINAL)["state"] == "active"

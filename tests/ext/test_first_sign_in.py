@@ -118,6 +118,38 @@ def test_another_machine_with_its_keys_is_suspended(world):
     assert [one[0] for one in registry.suspects] == [CUP_TERMINAL]
 
 
+def signed_in(make_world, **rules):
+    """A terminal that has its keys, and has proven nothing yet."""
+    world = make_world(registry=rules)
+    awaiting(world)
+    terminal = world.terminal("cup")
+    assert terminal.ask({**CUP_SIGN_IN, "59": said()}, mac=False)["39"] == "00"
+    return world, terminal, world.issuer()
+
+
+@pytest.mark.parametrize("rules", [{}, {"serial_number": "demanded"}])
+def test_another_machine_is_not_put_into_service_by_any_kind_of_request(make_world, rules):
+    world, terminal, issuer = signed_in(make_world, **rules)
+    assert terminal.ask(purchase(world, "cup", f3="010000", f59=said(serial="another")))["39"] == "97"
+    assert (state_of(world), issuer.read()) == ("suspended", [])
+
+
+@pytest.mark.parametrize("demanded", ["serial_number", "position"])
+def test_what_does_not_say_what_is_demanded_puts_nobody_into_service(make_world, demanded):
+    world, terminal, issuer = signed_in(make_world, **{demanded: "demanded"})
+    text = said(**{demanded.removesuffix("_number"): ""})
+    assert terminal.ask(purchase(world, "cup", f3="010000", f59=text))["39"] == "97"
+    assert (state_of(world), reason(world), issuer.read()) == ("awaiting", AWAITS, [])
+    assert pays(world, terminal, issuer) == "00"
+    assert state_of(world) == "active"
+
+
+def test_a_reversal_puts_nobody_into_service(make_world):
+    world, terminal, _ = signed_in(make_world)
+    terminal.ask(reversal(world, purchase(world, "cup")))
+    assert state_of(world) == "awaiting"
+
+
 def test_a_sign_in_that_is_refused_its_keys_is_none(world):
     awaiting(world)
     terminal, issuer = world.terminal("cup"), world.issuer()
