@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.engine import Connection
 
 from switch.access.actor import Actor
@@ -51,6 +51,7 @@ REVIEWER: Final = "reviewer"
 EDITABLE: Final = ("draft", "returned")
 TOLD: Final = "told"
 REVIEWED: Final = "reviewed"
+COULD_SPEAK: Final = "may speak"
 """What is kept of the tokens by which these were done."""
 
 
@@ -120,6 +121,19 @@ def tellers_of(connection: Connection, reference: str) -> list[str]:
     return sorted({*found, *names_behind(connection, APPLICATIONS.name, reference, TOLD)})
 
 
+def reviewers_of(connection: Connection, reference: str) -> list[str]:
+    """Who has ever reviewed an application, also before it was reopened; by token, too."""
+    column = AUDIT.c
+    has_reviewed = and_(column.before.contains('"state":'), column.after.contains('"state":"reviewed"'))
+    return _involved(connection, reference, has_reviewed, REVIEWED)
+
+
+def secret_givers_of(connection: Connection, reference: str) -> list[str]:
+    """Who has given the applicant another secret, and so could speak for him; by token, too."""
+    has_given = AUDIT.c.before.contains('"secret_hash"', autoescape=True)
+    return _involved(connection, reference, has_given, COULD_SPEAK)
+
+
 def random_text(characters: int) -> str:
     """Letters and digits that nobody can guess, and that people can read to each other."""
     return "".join(secrets.choice(READABLE) for _ in range(characters))
@@ -184,6 +198,8 @@ class Clerk:
     def renew_secret(self, reference: str) -> str:
         """Give the applicant another secret, for one that was lost or tried too often; nobody can tell it again.
 
+        Whoever does could speak for the applicant from then on, and so decides on nothing of it.
+
         Raises:
             RefusedError: There is no such application.
         """
@@ -191,6 +207,7 @@ class Clerk:
         application_of(self.change.connection, reference)
         secret = secrets.token_urlsafe(SECRET_BYTES)
         self.change.update(APPLICATIONS, reference, {"secret_hash": secret_hash(secret), "secret_tries": 0})
+        self._note(COULD_SPEAK, reference)
         return secret
 
     def amend(self, reference: str, form: Form) -> None:
@@ -400,13 +417,12 @@ class Clerk:
         return row
 
     def _refuse_own(self, reference: str, *, is_approval: bool = False) -> None:
-        """See that nobody decides on what he has told, nor approves what he has reviewed, himself."""
+        """See that nobody decides on what he has told, or could have, nor approves what he has reviewed, himself."""
         connection = self.change.connection
         involved = [("entered", one) for one in tellers_of(connection, reference)]
-        reviewer = application_of(connection, reference)["reviewed_by"]
-        if is_approval and reviewer is not None:
-            behind = names_behind(connection, APPLICATIONS.name, reference, REVIEWED)
-            involved += [("reviewed", one) for one in (reviewer, *sorted(behind))]
+        involved += [("given the secret of", one) for one in secret_givers_of(connection, reference)]
+        if is_approval:
+            involved += [("reviewed", one) for one in reviewers_of(connection, reference)]
         for done, name in involved:
             if self.actor.may_be(name):
                 raise RefusedError(f"you have {done} application {reference} yourself: another person decides")
@@ -442,6 +458,13 @@ class Clerk:
         number = int(connection.execute(newest).scalar_one()) + 1
         self.change.insert_all(CHECK_RESULTS, _result_rows(reference, number, found, self.change.at))
         return found
+
+
+def _involved(connection: Connection, reference: str, has_done: ColumnElement[bool], deed: str) -> list[str]:
+    """Who has done something with an application, as its entries in the audit tell; by token, too."""
+    mine = (AUDIT.c.subject == APPLICATIONS.name, AUDIT.c.row == reference, has_done)
+    found = connection.execute(select(AUDIT.c.who).distinct().where(*mine)).scalars()
+    return sorted({*found, *names_behind(connection, APPLICATIONS.name, reference, deed)})
 
 
 def _result_rows(reference: str, number: int, found: Mapping[str, Result], at: datetime) -> Sequence[dict[str, Any]]:

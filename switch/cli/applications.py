@@ -62,6 +62,8 @@ def enter(config: ConfigFile, form: FormFile, why: WhyOption, *, as_json: AsJson
 def new_secret(config: ConfigFile, reference: Reference, why: WhyOption) -> None:
     """Give the applicant another secret, which is shown this once; wrong ones are counted anew.
 
+    Whoever does neither reviews nor approves nor refuses that application: he could speak for the applicant.
+
     Example: authswitch applications new-secret switch.toml K7Q2M9XW4T --why "lost it, came with the identity card"
     """
     with acquiring(config, why) as work:

@@ -152,6 +152,33 @@ def test_whoever_has_added_a_paper_or_handed_it_in_does_not_decide_on_it(store):
     does(store, "ann", "approve", reference)
 
 
+def test_whoever_has_given_the_applicant_a_secret_could_speak_for_him(store):
+    begin(store)
+    reference, _ = enter(store)
+    does(store, "kim", "renew_secret", reference)
+    does(store, "jo", "submit", reference)
+    for step, arguments in (("review", ("low",)), ("refuse", ())):
+        with pytest.raises(RefusedError, match="you have given the secret of application"):
+            does(store, "Kim", step, reference, *arguments)
+    does(store, "rita", "review", reference, "low")
+    with pytest.raises(RefusedError, match="you have given the secret of application"):
+        does(store, "kim", "approve", reference)
+    does(store, "ann", "approve", reference)
+
+
+def test_who_has_reviewed_it_before_it_was_reopened_does_not_approve_it(store):
+    begin(store)
+    reference, _ = enter(store)
+    does(store, "jo", "submit", reference)
+    does(store, "kim", "review", reference, "low")
+    does(store, "ann", "reopen", reference)
+    does(store, "rita", "review", reference, "low")
+    for name in ("kim", "rita"):
+        with pytest.raises(RefusedError, match="you have reviewed application"):
+            does(store, name, "approve", reference)
+    does(store, "ann", "approve", reference)
+
+
 def test_who_stands_behind_a_token_has_told_and_reviewed_by_it(store):
     begin(store)
     with changing(store, "chief", "begins", AT) as change:
@@ -172,6 +199,10 @@ def test_who_stands_behind_a_token_has_told_and_reviewed_by_it(store):
         with pytest.raises(RefusedError, match=f"you have {words}"):
             does(store, name, "approve", reference)
     does(store, "ann", "approve", reference)
+    by_token("rita", "renew_secret", other := enter(store)[0])
+    does(store, "jo", "submit", other)
+    with pytest.raises(RefusedError, match="you have given the secret"):
+        does(store, "rita behind", "review", other, "low")
 
 
 def test_each_step_needs_its_right(store):
