@@ -14,6 +14,7 @@ import typer
 
 from switch.base.error_words import unreadable, words_of
 from switch.base.system_users import system_user
+from switch.cli.binding_key import binding_key_in, refuse_unfit
 from switch.cli.command_groups import command_group
 from switch.cli.journal_keys import refuse_needed, rows_of
 from switch.cli.journal_reading import fail
@@ -29,7 +30,7 @@ from switch.cli.key_ceremony import (
 from switch.cli.key_exchange import exchange
 from switch.cli.listing import listing, plain_console
 from switch.cli.report import EXIT_NOT_VALID, print_problems, status_of
-from switch.config import ConfigError, load_config
+from switch.config import Config, ConfigError, load_config
 from switch.config.key_file import master_key_place
 from switch.config.mesh_sections import ALONE, Node
 from switch.keys.components import COMPONENT_USAGE, Whole, WrongWholeError, enter
@@ -54,6 +55,7 @@ from switch.keys.rotation import end_rotation, rotatable, rotate
 from switch.keys.store_keys import STORE_USAGES
 from switch.keys.terminals import read_terminal_keys
 from switch.keys.wrapping import unwrap_key, wrap_key
+from switch.tables.binding import BINDING_KEY
 
 COMPONENTS_MAX = 9
 ALGORITHM_DEFAULT = "3des-2key"
@@ -82,12 +84,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 
 class Place(NamedTuple):
-    """Where the key file and its master key are; the journal and the node, where a configuration says so."""
+    """Where the key file and its master key are; the journal and the node, where a configuration says so; and that."""
 
     file: Path
     master: MasterKeyPlace
     journal: Path | None = None
     node: Node = ALONE
+    config: Config | None = None
 
 
 @app.callback()
@@ -343,6 +346,8 @@ def export(
             raise typer.BadParameter("the journal's keys go to nobody else")
         if key.usage in STORE_USAGES:
             raise typer.BadParameter("the store's keys go to nobody else")
+        if key.name == BINDING_KEY:
+            raise typer.BadParameter("the key that terminals are bound under goes to nobody else")
         if key.usage == COMPONENT_USAGE:
             raise typer.BadParameter("a component goes to nobody")
         if key.usage == DIGESTS_USAGE:
@@ -362,6 +367,8 @@ def export(
 @app.command()
 def remove(context: typer.Context, name: Name, *, directories: Directories = None) -> None:
     """Take a key out of the file. One of the journal goes only where no segment needs it: see `journal`.
+
+    That of bindings (registry/rbk) goes only where no terminal is bound under it, by the store of --config.
 
     Example: authswitch keys --config switch.toml remove terminal/10000001/tak
     """
@@ -478,7 +485,7 @@ def _place(config: Path | None, file: Path | None, master_key_file: Path | None,
     keys = loaded.keys
     if keys is None:
         raise typer.BadParameter(f"{config} has no [keys]")
-    return Place(keys.file, master_key_place(keys), loaded.journal.directory, loaded.node)
+    return Place(keys.file, master_key_place(keys), loaded.journal.directory, loaded.node, loaded)
 
 
 def _checked(name: str, usage: str | None, algorithm: str) -> Usage:
@@ -531,8 +538,12 @@ def _opened(context: typer.Context) -> Iterator[KeyFile]:
 @contextmanager
 def _changing(context: typer.Context) -> Iterator[KeyFile]:
     """The key file, saved at the end unless something fails."""
+    place: Place = context.obj()
     with _opened(context) as file:
+        bound_under = binding_key_in(file)
         yield file
+        if bound_under is not None and bound_under != (key := binding_key_in(file)):
+            refuse_unfit(place.config, key)
         file.save()
 
 

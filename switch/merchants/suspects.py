@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.engine import Connection
 
 from switch.merchants.binding_tables import BINDINGS, ELEMENTS
@@ -25,6 +25,10 @@ SERVED = ("active", AWAITING)
 
 ROWS_AT_A_TIME = 200
 """So many are proven with one question."""
+
+
+_BOUND = TERMINALS.join(BINDINGS, BINDINGS.c.id == TERMINALS.c.id)
+_IS_OPEN = and_(TERMINALS.c.state != "closed", BINDINGS.c.binding != "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,19 @@ def tell(change: Change, suspect: Suspect) -> None:
         change.update(TERMINALS, suspect.row, {"state": "suspended"})
 
 
+def terminals_bound(connection: Connection) -> int:
+    """How many terminals are bound, but for closed ones."""
+    return int(connection.execute(select(func.count()).select_from(_BOUND).where(_IS_OPEN)).scalar_one())
+
+
+def is_bound_under(connection: Connection, key: bytes) -> bool:
+    """Whether a key is the one that terminals are bound under: that a row of a few was bound with it."""
+    columns = [TERMINALS.c[name] for name in ("id", "serial_number", "place")]
+    query = select(*columns, BINDINGS.c.position, BINDINGS.c.bound_to, BINDINGS.c.binding).select_from(_BOUND)
+    rows = connection.execute(query.where(_IS_OPEN).order_by(TERMINALS.c.id).limit(ROWS_AT_A_TIME)).mappings()
+    return any(is_bound_as(key, dict(row)) for row in rows)
+
+
 class Proof:
     """Goes through all bindings again and again, some at a time: what was altered behind the audit's back is found.
 
@@ -90,8 +107,7 @@ class Proof:
         elements = (ELEMENTS.c.identity, ELEMENTS.c.account)
         columns = [TERMINALS.c[name] for name in ("id", "merchant", "serial_number", "place")]
         query = select(*columns, BINDINGS.c.position, BINDINGS.c.bound_to, BINDINGS.c.binding, *elements)
-        joined = TERMINALS.join(BINDINGS, BINDINGS.c.id == TERMINALS.c.id)
-        joined = joined.join(MERCHANTS, MERCHANTS.c.id == TERMINALS.c.merchant)
+        joined = _BOUND.join(MERCHANTS, MERCHANTS.c.id == TERMINALS.c.merchant)
         query = query.select_from(joined.outerjoin(ELEMENTS, ELEMENTS.c.id == MERCHANTS.c.id))
         served = (TERMINALS.c.state.in_(SERVED), TERMINALS.c.id > self._last)
         found = connection.execute(query.where(*served).order_by(TERMINALS.c.id).limit(ROWS_AT_A_TIME)).mappings().all()

@@ -168,6 +168,29 @@ def test_any_single_element_that_is_altered_is_found(office, data):
         store.close()
 
 
+def test_the_key_that_terminals_are_bound_under_stays(office):
+    """Under another one all of them would be suspended, and each released by two people."""
+    keys = ("keys", "--config", office.config)
+    make = ("generate", BINDING_KEY, "--algorithm", "aes-256", "--replace")
+    assert call(*keys, *make)[0] == 0, "nothing is bound under it yet"
+    office.is_bound()
+    config = load_config(office.config)
+    with open_key_file(config.keys) as file:
+        before = file.value(BINDING_KEY)
+    alone = ("keys", "--file", config.keys.file, "--master-key-file", config.keys.master_key_file)
+    for arguments, words in (
+        ((*keys, *make), "terminals are bound under it (1)"),
+        ((*keys, "remove", BINDING_KEY), "terminals are bound under it (1)"),
+        ((*alone, "remove", BINDING_KEY), "only with --config can be seen"),
+        ((*keys, "export", BINDING_KEY, "--under", BINDING_KEY), "goes to nobody else"),
+    ):
+        status, said = call(*arguments)
+        assert (status in (1, 2), words in " ".join(said.replace("│", " ").split())) == (True, True), said
+    with open_key_file(config.keys) as file:
+        assert file.value(BINDING_KEY) == before
+    assert office.suspects() == []
+
+
 def test_a_case_must_be_closed_before_two_release(office):
     office.is_bound()
     store = office.store()
