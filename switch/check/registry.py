@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CATCH_UP_MAX = 20_000
 """A copy that is so many changes behind is followed up; further behind, all is read anew."""
 
+OTHER_STORE = "is another database than the copy is of, or was written anew: nothing is taken from it"
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryFiles:
@@ -49,7 +51,9 @@ def read_registry_files(config: Config, *, keeps_copy: bool) -> RegistryFiles:
 
     Args:
         config: The configuration.
-        keeps_copy: Whether what the store says is written into the copy: the daemon's own files are its alone.
+        keeps_copy: For a start: from the copy's base, behind which the daemon takes up what was changed since, and
+            what the store says is written into the copy. Else they are read as they are now, and nothing is written:
+            the daemon's own files are its alone.
 
     Raises:
         ConfigError: They cannot be read.
@@ -84,22 +88,29 @@ def registry_copy(config: Config) -> Copy | None:
 
 
 def _of_store(config: Config, *, keeps_copy: bool) -> tuple[Files, tuple[Problem, ...]]:
-    from switch.merchants.source import whole
+    from switch.merchants.source import has, whole
     from switch.store.problems import StoreError
 
     copy = registry_copy(config)
     kept = None if copy is None else copy.read()
     folding: tuple[Problem, ...] = ()
-    if kept is not None and copy is not None and keeps_copy and copy.is_large(kept.head):
+    if kept is not None and copy is not None and (not keeps_copy or copy.is_large(kept.head)):
         kept = copy.folded(kept)
-        folding = _written(copy, kept)
+        folding = _written(copy, kept) if keeps_copy else ()
     try:
         store = open_store(config, answer_seconds=FOLLOWER_ANSWER_SECONDS)
         try:
             with store.reading() as connection:
-                if kept is None or copy is None or _is_far_behind(connection, copy.read_changes(kept.head).head):
+                if (
+                    kept is None
+                    or copy is None
+                    or (not keeps_copy and has(connection, kept.head))
+                    or (keeps_copy and _is_far_behind(connection, copy.read_changes(kept.head).head))
+                ):
                     files = whole(connection)
                     return files, () if copy is None or not keeps_copy else _written(copy, files)
+                if not keeps_copy:
+                    folding = (Problem(str(config.file), "store", OTHER_STORE, "warning"),)
         finally:
             store.close()
     except StoreError as error:
