@@ -10,7 +10,7 @@ from typing import TypeVar
 import typer
 
 from switch.cli.journal_reading import fail
-from switch.keys.key import check_value, combine_components, has_weak_part
+from switch.keys.key import cancel_out, check_value, combine_components, has_weak_part
 from switch.keys.names import check_algorithm
 
 CHECK_VALUE_DIGITS_MIN = 4
@@ -43,6 +43,8 @@ def combined(algorithm: str, count: int) -> bytes:
     value = combine_components(components)
     if has_weak_part(algorithm, value):
         fail("the components make a weak key, such as two equal components do")
+    if cancel_out(algorithm, components):
+        fail("some components cancel each other out, as two equal ones do, or one of zeros: the others were the key")
     return value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from switch.keys.file import KeyFile
-from switch.keys.key import Key, check_value, combine_components, has_weak_part
+from switch.keys.key import Key, cancel_out, check_value, combine_components, has_weak_part
 from switch.keys.names import Usage
 from switch.keys.problems import KeyFileError
 
@@ -79,7 +79,8 @@ def enter(file: KeyFile, whole: Whole, number: int, by: str, value: bytes) -> Se
         The numbers of those that are wanting; empty: the key is there.
 
     Raises:
-        KeyFileError: It is there already, was begun otherwise, or this person has entered another one; nothing changed.
+        KeyFileError: It is there already, was begun otherwise, this person has entered another one, or it cancels out
+            with others; nothing changed.
         WrongWholeError: The last one is there, and they make another key, or a weak one; the file is to be saved.
     """
     name = f"{PREFIX}{number}/{whole.parts}/{whole.check}/{written_person(by)}/{whole.name}/{COMPONENT_USAGE}"
@@ -94,6 +95,9 @@ def enter(file: KeyFile, whole: Whole, number: int, by: str, value: bytes) -> Se
         if one.by == written_person(by):
             reason = f"{by} has entered component {one.number}: another person enters the others"
             raise KeyFileError(str(file.path), whole.name, reason)
+    if cancel_out(whole.algorithm, [*(one.key.value for one in before), value]):
+        reason = f"component {number} is zeros, or what others make: it cancels out, and fewer people had the key"
+        raise KeyFileError(str(file.path), whole.name, reason)
     file.put(Key(name, COMPONENT_USAGE, whole.algorithm, value, exportable=False))
     wanting = sorted({*range(1, whole.parts + 1)} - {number} - {one.number for one in before})
     if not wanting:

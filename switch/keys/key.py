@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -137,6 +139,22 @@ def has_weak_part(algorithm: str, value: bytes) -> bool:
     """Whether a key is one that nobody may use: zeros alone, or of DES with a weak part."""
     parts = (value[at : at + 8] for at in range(0, len(value), 8))
     return not any(value) or (check_algorithm(algorithm).family == "des" and any(map(is_weak_des_key, parts)))
+
+
+def cancel_out(algorithm: str, components: Sequence[bytes]) -> bool:
+    """Whether some of a key's components cancel each other out, as two equal ones do, or one of zeros.
+
+    Who has the others has the key alone then. Of a DES key no 8 bytes may, whatever their parity bits.
+    """
+    is_des = check_algorithm(algorithm).family == "des"
+    mask, size = (0xFE, 8) if is_des else (0xFF, len(components[0]))
+    columns = [[one[at : at + size] for one in components] for at in range(0, len(components[0]), size)]
+    return any(
+        not any(byte & mask for byte in combine_components(list(some)))
+        for column in columns
+        for count in range(1, len(column) + 1)
+        for some in combinations(column, count)
+    )
 
 
 def algorithm_of_des_size(size: int) -> str:

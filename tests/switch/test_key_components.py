@@ -78,16 +78,39 @@ def test_nobody_enters_two(ceremony):
 def test_a_wrong_whole_leaves_nothing(ceremony):
     ceremony.enter("alice", 1, PARTS[0])
     ceremony.enter("bob", 2, PARTS[1])
-    said = ceremony.enter("carol", 3, PARTS[1], status=1)
+    said = ceremony.enter("carol", 3, bytes(range(7, 23)), status=1)
     assert f"not {KCV}: enter all of them again" in said
     assert ceremony.names() == []
 
 
 def test_a_weak_whole_leaves_nothing(ceremony):
-    zeros = check_value("3des-2key", bytes(16))
-    ceremony.enter("alice", 1, PARTS[0], kcv=zeros, count=2)
-    assert "a weak key" in ceremony.enter("bob", 2, PARTS[0], kcv=zeros, count=2, status=1)
+    weak = bytes([0xFE] * 16)
+    kcv = check_value("3des-2key", weak)
+    ceremony.enter("alice", 1, PARTS[0], kcv=kcv, count=2)
+    other = combine_components([PARTS[0], weak])
+    assert "a weak key" in ceremony.enter("bob", 2, other, kcv=kcv, count=2, status=1)
     assert ceremony.names() == []
+
+
+PARITY = bytes([1] * 16)
+CANCELLING = {
+    "zeros": bytes(16),
+    "parity alone": PARITY,
+    "the same": PARTS[0],
+    "the same but for parity": combine_components([PARTS[0], PARITY]),
+    "the same half": PARTS[0][:8] + PARTS[2][8:],
+    "what two others make": combine_components(PARTS[:2]),
+}
+
+
+@pytest.mark.parametrize("third", CANCELLING.values(), ids=CANCELLING)
+def test_a_component_that_cancels_out_is_not_taken(ceremony, third):
+    """Else fewer people than there are components would have the key."""
+    ceremony.enter("alice", 1, PARTS[0], count=4)
+    ceremony.enter("bob", 2, PARTS[1], count=4)
+    assert "it cancels out" in ceremony.enter("carol", 3, third, count=4, status=1)
+    assert len(ceremony.names()) == 2
+    assert "wanting: 4" in ceremony.enter("carol", 3, PARTS[2], count=4)
 
 
 def test_all_mean_the_same_whole(ceremony):

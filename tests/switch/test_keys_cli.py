@@ -141,6 +141,7 @@ def test_person_is_asked_and_says_whether_the_check_value_is_right(ceremony, mon
 
 
 KCV = ("--kcv", "40D522")
+THREE = ("--components", "3", "--kcv", check_value("3des-2key", bytes.fromhex(COMPONENTS[0])))
 
 
 @pytest.mark.parametrize(("options", "stdin"), [((), "\n".join(COMPONENTS)), (("--under", "a/zmk"), COMPONENTS[0])])
@@ -160,6 +161,8 @@ def test_without_a_terminal_nobody_confirms(ceremony, options, stdin):
         ("\n".join((COMPONENTS[0], COMPONENTS[1][:-2])), KCV, "component 2 has 15 bytes; a key of algorithm 3des-2key"),
         ("\n".join((COMPONENTS[0], "hello")), KCV, "component 2 is not written in pairs of hex digits"),
         ("\n".join((COMPONENTS[0], COMPONENTS[0])), KCV, "the components make a weak key"),
+        ("\n".join((COMPONENTS[1], COMPONENTS[1], COMPONENTS[0])), THREE, "some components cancel each other out"),
+        ("\n".join((COMPONENTS[0], "0" * 32)), KCV, "some components cancel each other out"),
         ("\n".join(COMPONENTS), ("--kcv", "40D523"), "the check value is 40D522, not 40D523; nothing was changed"),
     ],
 )
