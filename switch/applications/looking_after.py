@@ -120,12 +120,13 @@ def propose_account(
         desk: Where it is proposed.
         sealer: Seals it.
         merchant: Whose it is.
-        account: ``number`` and ``holder``.
+        account: ``number`` and ``holder``; ``found``, where the holder's name is like one under sanctions: what was
+            found about that.
         verification: How the merchant was verified anew.
         lasts: How long the proposal waits.
 
     Raises:
-        RefusedError: It cannot be an account, nobody was verified, or it could not be done.
+        RefusedError: It cannot be an account, nobody was verified, its holder is on a list, or it could not be done.
     """
     fault = account_fault(account["number"])
     if fault:
@@ -136,6 +137,7 @@ def propose_account(
         "account_hash": columns["account_hash"].hex(),
         "account_masked": columns["account_masked"],
         "account_holder": account["holder"],
+        "found": account.get("found", ""),
     }
     return desk.propose(ACCOUNT_KIND, merchant, wanted_of(wanted, verification), lasts)
 
@@ -173,6 +175,7 @@ def kinds_of_proposals(opening: Callable[[], Rules], compiler: Compiler) -> list
         if not holder or len(holder) > CHARACTERS_MAX or not holder.isprintable():
             raise RefusedError(f"needed a holder: 1 to {CHARACTERS_MAX} printable characters")
         _refuse_blocked(rules, ("account", number), ("name", holder))
+        _require_found(rules, holder, wanted.get("found", ""))
         change.update(
             MERCHANT_PROFILES, subject, {"account_holder": holder, **rules.sealer.columns(at, "account", number)}
         )
@@ -233,6 +236,17 @@ def _refuse_blocked(rules: Rules, *values: tuple[str, str]) -> None:
     for kind, value in values:
         if (why := rules.lists.blocked_for(kind, value)) is not None:
             raise RefusedError(f"this {kind} is on the list of those that are not taken on: {why}")
+
+
+def _require_found(rules: Rules, name: str, found: str) -> None:
+    """See that somebody has looked into a name that is like one under sanctions, and says what was found."""
+    if len(found) > CHARACTERS_MAX or not found.isprintable():
+        raise RefusedError(f"needed what was found in at most {CHARACTERS_MAX} printable characters")
+    if found.strip() or (like := rules.lists.like(name)) is None:
+        return
+    source = rules.policy.identification_source
+    likeness = f"{name} is like {like.name} ({like.score:.0f} of 100): {like.program} ({source})"
+    raise RefusedError(f"say what was found about what is doubtful (--found): {likeness}")
 
 
 def _require_verified(wanted: Mapping[str, Any], source: str) -> None:

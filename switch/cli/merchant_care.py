@@ -64,6 +64,9 @@ def account(
     *,
     holder: Annotated[str, typer.Option("--holder", help="Whose account it is.")],
     why: WhyOption,
+    found: Annotated[
+        str, typer.Option("--found", help="What was found about a holder whose name is like one under sanctions.")
+    ] = "",
     how: Verified = None,
     by: VerifiedBy = None,
     on: VerifiedOn = None,
@@ -71,13 +74,14 @@ def account(
 ) -> None:
     """Propose another settlement account, which is asked for and not shown. Another person approves it.
 
-    The terminals that are bound to the one before are bound to this one in the same step.
+    The terminals that are bound to the one before are bound to this one in the same step. A holder whose name is like
+    one under sanctions needs --found, which who approves it sees.
 
     Example: authswitch merchants account switch.toml 898110059420001 --holder "Harbour Books Limited"
     --verified "on site" --verified-by "Jo Tan" --verified-on 2026-11-28 --reference V-17 --why "has changed its bank"
     """
     seen = verification(how, by, on, reference)
-    told = {"number": _asked("account"), "holder": holder}
+    told = {"number": _asked("account"), "holder": holder, "found": found}
     with acquiring(config, why) as work:
         number = propose_account(work.proposals, work.clerk.rules.sealer, key, told, seen, lasts=work.lasts)
     typer.echo(f"merchant {key}: {waits(number)}")

@@ -351,6 +351,9 @@ def test_another_account_needs_two_people_and_a_verification(open_office):
             ({}, replace(SEEN, how=" "), "a verification is"),
             ({"holder": ""}, SEEN, "needed a holder"),
             ({"holder": "golden gate VOUCHERS"}, SEEN, "this name is on the list"),
+            ({"holder": "Primerov, Ivan Testovich"}, SEEN, r"say what was found .* is like Ivan Testovich Primerov"),
+            ({"holder": "Primerov, Ivan Testovich", "found": " "}, SEEN, "say what was found"),
+            ({"found": "x" * 65}, SEEN, "needed what was found"),
         ):
             with pytest.raises(RefusedError, match=words):
                 propose_account(desk, RULES.sealer, MERCHANT, account | wrong, seen, lasts=DAY)
@@ -365,6 +368,16 @@ def test_another_account_needs_two_people_and_a_verification(open_office):
     assert RULES.sealer.text("merchant_profiles", "account", profile, MERCHANT) == account["number"]
     assert profile["account_hash"] != before
     assert not open_office.reads(lambda connection: list(flaws(connection)))
+
+
+def test_who_is_like_one_under_sanctions_holds_an_account_where_somebody_has_looked_into_it(open_office):
+    account = {"number": "11001018800058000002", "holder": "Primerov, Ivan Testovich", "found": "born 1990, not 1950"}
+    with open_office.at_work() as (clerk, _):
+        number = propose_account(open_office.desk(clerk.change, "jo"), RULES.sealer, MERCHANT, account, SEEN, lasts=DAY)
+    assert account["found"] in open_office.reads(proposal_of, number)["wanted"]
+    with changing(open_office.store, "ann", "x", AT) as change:
+        assert open_office.desk(change, "ann").approve(number).state == "approved"
+    assert open_office.reads(profile_of, MERCHANT)["account_holder"] == account["holder"]
 
 
 def test_another_place_needs_two_people(open_office):
