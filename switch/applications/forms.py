@@ -16,7 +16,7 @@ from switch.files.datafile import read_toml
 from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem
 from switch.files.sections import AMOUNT_MAX, Section
-from switch.store.sealing import CHARACTERS_MAX, Place, Sealer
+from switch.store.sealing import CHARACTERS_MAX, MASK, Place, Sealer
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=CHARACTERS_MAX)]
@@ -134,8 +134,17 @@ def parse_form(values: Mapping[str, Any], file: Path) -> Form:
     Raises:
         ConfigError: All that is wrong with it; no value of it is in the words.
     """
+    masked = [name for name in SEALED if _plain(values.get(name)).startswith(MASK)]
+    if masked:
+        raise ConfigError([Problem(str(file), name, "needed the value itself, not as it is shown") for name in masked])
     try:
         return Form.model_validate(values)
     except ValidationError as error:
         problems = problems_of(error, Form, file, "")
     raise ConfigError([Problem(one.file, one.key, one.reason.partition(", got ")[0]) for one in problems])
+
+
+def _plain(value: object) -> str:
+    """What somebody tells; empty where it is no text."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return text if isinstance(text, str) else ""

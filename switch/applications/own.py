@@ -21,7 +21,7 @@ from switch.applications.applying import (
     application_of,
     new_reference,
 )
-from switch.applications.forms import Form, form_of, parse_form
+from switch.applications.forms import SEALED, Form, form_of, parse_form
 from switch.applications.states import ENTERING, UNDECIDED
 from switch.applications.tables import APPLICANT, APPLICATIONS, DOCUMENTS
 from switch.store.audit import AUDIT
@@ -105,7 +105,7 @@ class Applicants:
             return Clerk(change, SERVICE, rules).expire_overdue(are_own_drafts=True)
 
     def amend(self, reference: str, changes: Mapping[str, Any]) -> None:
-        """Write parts of the form anew; what is not named stays.
+        """Write parts of the form anew; what is not named stays, and so does a sealed value that comes as it is shown.
 
         Raises:
             ConfigError: A field is wrong.
@@ -114,9 +114,13 @@ class Applicants:
         """
         with self._changing(reference, "altered the form online") as clerk:
             sealer = clerk.rules.sealer
-            now = form_of(application_of(clerk.change.connection, reference), sealer)
+            row = application_of(clerk.change.connection, reference)
+            now = form_of(row, sealer)
             values = {name: getattr(now, name) for name in Form.model_fields}
-            clerk.amend(reference, parse_form({**values, **changes}, FORM))
+            # A program may send back what it was shown, and that is not what the applicant has told.
+            shown = {name for name in SEALED if name in changes and changes[name] == row[f"{name}_masked"]}
+            altered = {name: value for name, value in changes.items() if name not in shown}
+            clerk.amend(reference, parse_form({**values, **altered}, FORM))
 
     def add_paper(self, reference: str, kind: str, content: bytes) -> str:
         """Keep a paper; its number.

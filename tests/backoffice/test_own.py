@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from switch.applications.applying import Clerk, applicant, application_of, steps_of, tellers_of
+from switch.applications.forms import SEALED, form_of
 from switch.applications.own import Applicants, Space
 from switch.applications.own_view import view_of
 from switch.applications.states import STEPS
@@ -214,6 +215,20 @@ def test_what_is_not_named_stays_and_what_is_wrong_is_said_without_it(store, tex
     assert "6" * 65 not in str(wrong.value)
     with pytest.raises(RefusedError, match="another kind"):
         office.amend(reference, {"kind": "person"})
+
+
+def test_what_comes_as_it_is_shown_is_not_what_the_applicant_told(store, text):
+    office = applicants(store)
+    reference, _ = office.begin(COMPANY)
+    shown = {name: value for name, value in seen(store, reference)["form"].items() if name in SEALED}
+    assert len(shown) == 4
+    office.amend(reference, {**shown, "place": "Harbour Road 14"})
+    with store.reading() as connection:
+        now = form_of(application_of(connection, reference), RULES.sealer)
+    assert now == COMPANY.model_copy(update={"place": "Harbour Road 14"})
+    with pytest.raises(ConfigError) as wrong:
+        office.amend(reference, {"account": "*" * 16 + "0009", "contact": shown["account"]})
+    assert {one.key for one in wrong.value.problems} == {"account", "contact"}
 
 
 def test_what_it_has_become_is_told_with_the_limits_of_a_small_merchant(store, tmp_path):
