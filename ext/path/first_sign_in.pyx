@@ -1,9 +1,10 @@
-"""A terminal that awaits its first sign-in: it may sign in and nothing else, and its proof puts it into service.
+"""A terminal that awaits its first sign-in: it may sign in, load what it needs, and nothing else; its proof puts it
+into service.
 
 That it has signed in without a proof is not kept: after a restart it signs in once more.
 """
 
-from switch.dialect.kinds cimport KIND_KEY_EXCHANGE, KIND_SIGN_ON
+from switch.dialect.kinds cimport KIND_DOWNLOAD, KIND_ECHO_TEST, KIND_KEY_EXCHANGE, KIND_SIGN_ON
 from switch.machine.note_queue cimport NOTE_TERMINAL_IN_SERVICE, STRANGER_AWAITING, STRANGER_OVERDUE
 from switch.machine.request_context cimport NOT_BARRED
 from switch.path.whereabouts cimport says_what_it_must
@@ -30,7 +31,11 @@ cdef void _put_into_service(State state, TerminalChannel channel) noexcept:
 
 
 cdef void admit_sign_in(State state) noexcept nogil:
-    if state.inbound.barred == STRANGER_AWAITING and state.inbound.kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE):
+    # What it loads, such as the applications of chips, it needs for its first payment; that puts nobody into service.
+    if state.inbound.barred == STRANGER_AWAITING and (
+            state.inbound.kind in (KIND_SIGN_ON, KIND_KEY_EXCHANGE)
+            or (state.inbound.kind in (KIND_DOWNLOAD, KIND_ECHO_TEST)
+                and state.terminals.of[state.inbound.terminal_number].is_signed_in)):
         _admit(state)
 
 

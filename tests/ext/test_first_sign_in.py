@@ -85,6 +85,26 @@ def test_the_first_message_under_its_keys_puts_it_into_service(world):
     assert len(registry.signed_in) == 1
 
 
+def network(code):
+    """A message of network management, such as 0820 with 60.3 = 301."""
+    return {**CUP_SIGN_IN, "t": "0820" if code in ("301", "372") else "0800", "60": f"00000001{code}"}
+
+
+@pytest.mark.parametrize("code", ["301", "360", "370", "372", "380"])
+def test_what_it_needs_for_its_first_payment_it_may_load_once_it_has_keys(world, code):
+    registry = awaiting(world)
+    terminal = world.terminal("cup")
+    asks = network(code)
+    assert terminal.ask({**asks, "59": said()}, mac=False)["39"] == "97"
+    assert terminal.ask({**CUP_SIGN_IN, "59": said()}, mac=False)["39"] == "00"
+    assert terminal.ask({**asks, "59": said()}, mac=False)["39"] != "97"
+    assert terminal.ask({**asks, "59": said(serial="another")}, mac=False)["39"] == "97"
+    assert (state_of(world), registry.signed_in) == ("awaiting", []), "that is no proof"
+    world.advance(IN_TIME)
+    assert terminal.ask({**asks, "59": said()}, mac=False)["39"] == "97"
+    assert reason(world) == OVERDUE
+
+
 @pytest.mark.parametrize("signs_in", ["mac", "certificate"])
 def test_a_sign_in_that_is_proven_puts_it_into_service_at_once(make_world, signs_in):
     options = {"mac": "none", "tls": TLS} if signs_in == "certificate" else {"mac": "optional"}
