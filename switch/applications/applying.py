@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from switch.access.actor import Actor
 from switch.access.token_deeds import names_behind, note_deed
 from switch.applications.checks import Result, Subject, run_checks
-from switch.applications.contracts import accept, require_text
+from switch.applications.contracts import accept, text_named
 from switch.applications.documents import Paper, add_document, forget_contents
 from switch.applications.forms import Form, form_of
 from switch.applications.lists import RISK_CLASSES, Lists
@@ -305,13 +305,12 @@ class Clerk:
         self._step("refuse", reference)
 
     def offer(self, reference: str, text: str) -> None:
-        """Offer a contract: a text, by its hash, with the plan of the application.
+        """Offer a contract: a text, by its hash or the beginning of that, with the plan of the application.
 
         Raises:
             RefusedError: It was not approved, or there is no such text.
         """
-        require_text(self.change, text)
-        self._step("offer", reference, contract_text=text)
+        self._step("offer", reference, contract_text=text_named(self.change.connection, text))
 
     def accept(self, reference: str, text: str, accepted_by: str, how: str) -> str:
         """Note that the applicant has accepted; the contract's hash.

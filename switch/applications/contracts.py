@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
 from switch.applications.tables import CONTRACT_TEXTS, CONTRACTS, PLANS
 from switch.store.changing import Change, find_row, row_of
 from switch.store.columns import moment_text
@@ -20,6 +23,8 @@ TEXT_CHARACTERS_MAX = 200_000
 TITLE_CHARACTERS_MAX = 120
 SAID_CHARACTERS_MAX = 120
 HOW_CHARACTERS_MAX = 200
+HASH_DIGITS_MIN = 4
+"""So many digits of a text's hash, its first ones, name it at least."""
 
 
 def import_text(change: Change, title: str, text: str) -> str:
@@ -42,14 +47,21 @@ def _require_said(name: str, said: str, most: int) -> None:
         raise UnfitError(f"needed {name}: 1 to {most} printable characters")
 
 
-def require_text(change: Change, key: str) -> None:
-    """See that a text is there.
+def text_named(connection: Connection, beginning: str) -> str:
+    """The hash of a contract's text, by itself or by a beginning that no other one has.
 
     Raises:
-        RefusedError: It is not.
+        RefusedError: None begins so, or several do.
     """
-    if find_row(change.connection, CONTRACT_TEXTS, key) is None:
-        raise RefusedError(f"there is no text of a contract with the hash {key}")
+    column = CONTRACT_TEXTS.c.id
+    is_so = column.startswith(beginning, autoescape=True) if len(beginning) >= HASH_DIGITS_MIN else column == beginning
+    found = connection.execute(select(column).where(is_so).limit(2)).scalars().all()
+    if not found:
+        needed = f"needed is all of it, or its first digits, {HASH_DIGITS_MIN} or more"
+        raise RefusedError(f"there is no text of a contract with the hash {beginning}: {needed}")
+    if len(found) > 1:
+        raise RefusedError(f"several texts of contracts have a hash that begins with {beginning}: name more of it")
+    return str(found[0])
 
 
 def accept(change: Change, application: Mapping[str, Any], text_hash: str, accepted_by: str, how: str) -> str:

@@ -11,6 +11,7 @@ import typer
 from sqlalchemy import select
 
 from switch.applications.applying import Clerk, application_of, documents_of, results_of, steps_of
+from switch.applications.contracts import text_named
 from switch.applications.documents import read_document
 from switch.applications.forms import read_form
 from switch.applications.looking_after import suspend_unlicensed
@@ -215,7 +216,9 @@ def offer(
     config: ConfigFile,
     reference: Reference,
     *,
-    text: Annotated[str, typer.Option("--text", help="Hash of the contract's text, of `contracts import`.")],
+    text: Annotated[
+        str, typer.Option("--text", help="Hash of the contract's text, of `contracts import`; its first digits do.")
+    ],
     why: WhyOption,
 ) -> None:
     """Offer a contract: a text, with the plan that was asked for.
@@ -230,7 +233,7 @@ def accept(
     config: ConfigFile,
     reference: Reference,
     *,
-    text: Annotated[str, typer.Option("--text", help="Hash of the text that was accepted.")],
+    text: Annotated[str, typer.Option("--text", help="Hash of the text that was accepted; its first digits do.")],
     by: Annotated[str, typer.Option("--by", help="Who has accepted.")],
     how: Annotated[str, typer.Option("--how", help="Such as: signed on paper.")],
     why: WhyOption,
@@ -241,7 +244,8 @@ def accept(
     --why "came by mail"
     """
     with acquiring(config, why) as work:
-        key = work.clerk.accept(reference, text, by, how)
+        accepted = text_named(work.clerk.change.connection, text)
+        key = work.clerk.accept(reference, accepted, by, how)
     typer.echo(f"application {reference}: accepted; the contract's hash is {key}")
 
 

@@ -22,14 +22,14 @@ from switch.applications.applying import (
     steps_of,
 )
 from switch.applications.checks import CHECKS, OURS, Subject, Twin, run_checks
-from switch.applications.contracts import contract_hash
+from switch.applications.contracts import contract_hash, text_named
 from switch.applications.documents import content_type_of, read_document
 from switch.applications.forms import form_of, parse_form, read_form
 from switch.applications.lists import load_lists
 from switch.applications.own import is_applicant
 from switch.applications.policy import load_policy
 from switch.applications.states import AFTER, OPEN, STEPS
-from switch.applications.tables import APPLICATION_STATES
+from switch.applications.tables import APPLICATION_STATES, CONTRACT_TEXTS
 from switch.applications.twins import TWINS_MAX, metres_between, twins_of
 from switch.files.problems import ConfigError
 from switch.store.changing import changing
@@ -252,6 +252,25 @@ def test_another_text_than_the_offered_one_is_not_accepted(store):
     with pytest.raises(RefusedError, match="needed who"):
         does(store, "jo", "accept", reference, text, " ", "on paper")
     assert row_of(store, reference)["state"] == "contract_offered"
+
+
+def test_a_text_is_named_by_the_beginning_of_its_hash(store):
+    text = begin(store)
+    reference, _ = enter(store)
+    does(store, "jo", "submit", reference)
+    does(store, "rita", "review", reference, "low")
+    does(store, "ann", "approve", reference)
+    with clerk(store, "jo") as one:
+        for shorter in ("", text[:3], text[:5] + "_", "%" * 4):
+            with pytest.raises(RefusedError, match="there is no text"):
+                text_named(one.change.connection, shorter)
+        other = text[:4] + "0" * 60
+        one.change.insert(CONTRACT_TEXTS, {"id": other, "title": "other", "text": "other", "since": AT})
+        with pytest.raises(RefusedError, match="several texts"):
+            text_named(one.change.connection, text[:4])
+        assert text_named(one.change.connection, other) == other
+    does(store, "jo", "offer", reference, text[:6])
+    assert row_of(store, reference)["contract_text"] == text
 
 
 def test_what_fails_a_check_is_sent_back_and_looked_at_again(store):
