@@ -71,6 +71,12 @@ class Form(Section):
             raise ValueError(f"is {len(value.encode())} bytes long in UTF-8; it may be {NAME_BYTES_MAX} bytes")
         return value
 
+    @field_validator("identity", "representative")
+    @classmethod
+    def _in_capitals(cls, value: SecretStr | None) -> SecretStr | None:
+        """As the standards write them, whatever was typed: the check character of a person's number may be an X."""
+        return None if value is None else SecretStr(value.get_secret_value().upper())
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.latitude is None) != (self.longitude is None):

@@ -231,6 +231,18 @@ def test_what_comes_as_it_is_shown_is_not_what_the_applicant_told(store, text):
     assert {one.key for one in wrong.value.problems} == {"account", "contact"}
 
 
+def test_a_number_in_small_letters_is_kept_in_capitals(store, text):
+    office = applicants(store)
+    reference, _ = office.begin(COMPANY)
+    told = COMPANY.identity.get_secret_value()
+    assert told.lower() != told
+    office.amend(reference, {"identity": told.lower(), "representative": "11010519491231002x"})
+    with store.reading() as connection:
+        now = form_of(application_of(connection, reference), RULES.sealer)
+    assert now.identity.get_secret_value() == told
+    assert now.representative.get_secret_value() == "11010519491231002X"
+
+
 def test_what_it_has_become_is_told_with_the_limits_of_a_small_merchant(store, tmp_path):
     taken_on = Office(store, tmp_path, PERSON)
     merchant = taken_on.assigns(Machine("SN-0001")).merchant
