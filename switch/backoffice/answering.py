@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -63,12 +64,18 @@ def problem_of(request: Request, error: Exception) -> ProblemError:
             problem = ProblemError(error.status_code, detail, headers=dict(error.headers or {}))
         case RequestValidationError():
             # Without the values: those may be somebody's secrets.
-            fields = ((".".join(map(str, one["loc"][1:])) or str(one["loc"][0]), one["msg"]) for one in error.errors())
-            problem = of_fields(422, fields)
+            problem = of_fields(422, ((_field_of(one), one["msg"]) for one in error.errors()))
         case _:
             log.error("a mistake of ours", request=request.state.request_id, error=type(error).__name__)
             problem = ProblemError(500, "a mistake of the program: see its log")
     return problem
+
+
+def _field_of(error: Mapping[str, Any]) -> str:
+    """What an error of a request is about: its part, such as the body, where nothing in that has a name."""
+    part, *within = map(str, error["loc"])
+    # Of what is no JSON the place is told as if it were a field.
+    return part if not within or error["type"] == "json_invalid" else ".".join(within)
 
 
 def _status_of(error: Exception) -> int:

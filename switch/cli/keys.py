@@ -274,7 +274,7 @@ def rotate_keys(
             told = f"{end_rotation(file):,} former keys taken out"
         else:
             with _asked_wrongly():
-                told = f"{rotate(file, terminals or rotatable(file, batch)):,} terminals have new keys"
+                told = f"terminals with new keys: {rotate(file, terminals or rotatable(file, batch)):,}"
     typer.echo(told)
 
 

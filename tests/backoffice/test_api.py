@@ -135,6 +135,11 @@ def test_a_problem_names_the_field_and_no_value(api, body, field):
     assert "x" * 16 not in str(document)
 
 
+def test_what_is_no_json_is_said_of_the_body(api):
+    status, document, _ = api.asks("jo", "POST", "/v1/merchants", b"{", Content_Type="application/json")
+    assert (status, [one["field"] for one in document["errors"]]) == (422, ["body"])
+
+
 def test_two_people_close_a_merchant(api):
     api.does("jo", "POST", "/v1/merchants", {**NEW, "id": "898000000000072"})
     path = "/v1/merchants/898000000000072"

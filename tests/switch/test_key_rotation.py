@@ -40,7 +40,7 @@ def run(place, *words):
 
 def test_one_terminal_gets_new_keys_and_keeps_the_old_ones(place):
     before = values(place)
-    assert run(place, "10000002").stdout == "1 terminals have new keys\n"
+    assert run(place, "10000002").stdout == "terminals with new keys: 1\n"
     after = values(place)
     for usage in ("tak", "tpk", "tdk"):
         name, former = f"terminal/10000002/{usage}", f"terminal/10000002/former/{usage}"
@@ -53,13 +53,13 @@ def test_one_terminal_gets_new_keys_and_keeps_the_old_ones(place):
 
 
 def test_all_in_batches_and_then_no_more(place):
-    assert run(place, "--all", "--batch", "2").stdout == "2 terminals have new keys\n"
-    assert run(place, "--all", "--batch", "2").stdout == "2 terminals have new keys\n"
-    assert run(place, "--all").stdout == "1 terminals have new keys\n"
-    assert run(place, "--all").stdout == "0 terminals have new keys\n"
+    assert run(place, "--all", "--batch", "2").stdout == "terminals with new keys: 2\n"
+    assert run(place, "--all", "--batch", "2").stdout == "terminals with new keys: 2\n"
+    assert run(place, "--all").stdout == "terminals with new keys: 1\n"
+    assert run(place, "--all").stdout == "terminals with new keys: 0\n"
     assert run(place, "--end").stdout == "15 former keys taken out\n"
     assert not [name for name in values(place) if "/former/" in name]
-    assert run(place, "--all").stdout == "5 terminals have new keys\n"
+    assert run(place, "--all").stdout == "terminals with new keys: 5\n"
 
 
 @pytest.mark.parametrize("terminal", ["20000001", "99999999"])
