@@ -15,6 +15,7 @@ from switch.machine.numbering cimport NumberBlock
 from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport Transaction
 from switch.tables.registry cimport Registry
+from switch.tables.rules cimport RuleWords
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_mutex_t:

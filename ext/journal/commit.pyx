@@ -14,7 +14,7 @@ from switch.journal.record_time cimport stamp_record
 from switch.journal.records cimport (
     DELIVERED_MAX, RECORD_BYTES_MAX, write_advice, write_attempt, write_cancelled, write_claim, write_claim_state,
     write_closed, write_delivered, write_intent, write_late, write_numbers, write_outcome, write_refers,
-    write_reversal, write_reversed, write_unfound,
+    write_reversal, write_reversed, write_ruled, write_unfound,
 )
 from switch.journal.segment cimport STAGE_GONE, WRITE_WAITS
 from switch.machine.claims cimport ClaimPart
@@ -318,6 +318,11 @@ cdef class JournalFiles(Journal):
         cdef uint64_t room
         cdef uint8_t *out = self._room(&room)
         return self._append(write_refers(out, room, request, refers_to, self.calendar.wall_us))
+
+    cdef int64_t ruled(self, int64_t request, const RuleWords *words) noexcept:
+        cdef uint64_t room
+        cdef uint8_t *out = self._room(&room)
+        return self._append(write_ruled(out, room, request, words, self.calendar.wall_us))
 
     cdef void kick(self) noexcept:
         # What left in an earlier turn is with the kernel by now. It goes with what is written down anyway, and only

@@ -7,6 +7,7 @@ from switch.machine.journal_interface cimport POSITION_FAILED, Detail, Journal
 from switch.machine.numbering cimport NumberBlock
 from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport Transaction
+from switch.tables.rules cimport RuleWords
 
 from switch.dialect.kinds import KINDS
 from switch.dialect.reasons import REASONS
@@ -140,6 +141,9 @@ cdef class MemoryJournal(Journal):
 
     cdef int64_t refers(self, int64_t request, int64_t refers_to) noexcept:
         return self._note("refers", {"request": request, "refers_to": refers_to})
+
+    cdef int64_t ruled(self, int64_t request, const RuleWords *words) noexcept:
+        return self._note("ruled", {"request": request, "rule": words.text[:words.id_size].decode()})
 
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         """Numbers are no record here: what is reserved may be given at once."""

@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint8_t
 from switch.journal.records cimport (
     ADVICE_STAND_IN, FLAG_APPROVED, FLAG_REVERSED, FLAG_STAND_IN, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED,
     RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS,
-    RECORD_OUTCOME, RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_UNBOOKED, DetailPart,
-    RulePart, positions_of,
+    RECORD_OUTCOME, RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_RULED, RECORD_UNFOUND, REVERSAL_UNBOOKED,
+    DetailPart, RulePart, positions_of,
 )
 from switch.machine.claims cimport claim_keeper, claim_position, is_claim
 from switch.machine.request_record cimport MERCHANT_BYTES, PAN_PACKED_BYTES, TERMINAL_BYTES, unpack_digits
@@ -31,6 +31,7 @@ RECORD_NAMES = {
     RECORD_CLAIM: "CLAIM",
     RECORD_CLAIM_STATE: "CLAIM_STATE",
     RECORD_REFERS: "REFERS",
+    RECORD_RULED: "RULED",
 }
 
 
@@ -184,6 +185,9 @@ cdef dict describe(const Record *record):
     elif record.head.type == RECORD_REFERS:
         parts["request"] = record.refers.request
         put_reference(parts, record.refers.refers_to)
+    elif record.head.type == RECORD_RULED:
+        parts["request"] = record.ruled.request
+        parts["rule"] = describe_rule(&record.rule, record.rule_words)
     if record.message != NULL:
         parts["message"] = <bytes>record.message[:record.message_size]
     return parts

@@ -23,6 +23,7 @@ from switch.machine.request_record cimport PAN_PACKED_BYTES, RequestPart
 from switch.machine.saf_store cimport SafEntry
 from switch.machine.transaction cimport NaturalKey, Transaction
 from switch.tables.registry cimport Registry
+from switch.tables.rules cimport RuleWords
 
 cdef enum:
     RECORD_BYTES_MAX = 1 << 18        # above every message that a frame may hold
@@ -44,6 +45,7 @@ cdef enum RecordType:
     RECORD_CLAIM
     RECORD_CLAIM_STATE
     RECORD_REFERS = 15
+    RECORD_RULED = 16
 
 cdef enum OutcomeFlags:
     FLAG_APPROVED = 1
@@ -188,6 +190,9 @@ cdef packed struct RefersPart:        # the request was granted a claim when it 
     int64_t request           # position of its INTENT or ADVICE
     int64_t refers_to         # as in a RequestPart
 
+cdef packed struct RuledPart:         # a band of a rule let the request go on, and raises a case; a RulePart follows
+    int64_t request           # position of its INTENT or ADVICE
+
 cdef struct Record:           # one record, read: the parts that its type has
     int64_t position
     const uint8_t *data       # all of its bytes
@@ -217,6 +222,7 @@ cdef struct Record:           # one record, read: the parts that its type has
     ClaimedPart claimed
     ClaimStatePart claim_state
     RefersPart refers
+    RuledPart ruled
     const uint8_t *message    # sent message, answer, source, or what else follows the parts
     uint32_t message_size
 
@@ -244,6 +250,8 @@ cdef int write_claim(uint8_t *out, uint64_t room, const ClaimPart *claim, int64_
 cdef int write_claim_state(uint8_t *out, uint64_t room, int64_t claim, int64_t original, int state,
                            int64_t approved_minor, int64_t wall_us) noexcept nogil
 cdef int write_refers(uint8_t *out, uint64_t room, int64_t request, int64_t refers_to, int64_t wall_us) noexcept nogil
+cdef int write_ruled(uint8_t *out, uint64_t room, int64_t request, const RuleWords *words,
+                     int64_t wall_us) noexcept nogil
 cdef int write_delivered(uint8_t *out, uint64_t room, const int64_t *positions, uint32_t count,
                          int64_t wall_us) noexcept nogil
 cdef int write_late(uint8_t *out, uint64_t room, int64_t intent, int reason, const uint8_t *authorization_code,

@@ -318,6 +318,26 @@ cdef int write_refers(uint8_t *out, uint64_t room, int64_t request, int64_t refe
     return put_record(out, room, RECORD_REFERS, &part, sizeof(RefersPart), wall_us)
 
 
+cdef int write_ruled(uint8_t *out, uint64_t room, int64_t request, const RuleWords *words,
+                     int64_t wall_us) noexcept nogil:
+    cdef RuledPart part
+    cdef RulePart rule
+    cdef uint32_t words_size
+    cdef uint64_t size
+    rule.id_size, rule.reason_size, rule.source_size = words.id_size, words.reason_size, words.source_size
+    words_size = rule_words_size(&rule)
+    size = sizeof(RecordHead) + sizeof(RuledPart) + sizeof(RulePart) + words_size
+    if size > room:
+        return -1
+    part.request = request
+    put_head(out, RECORD_RULED, size, wall_us)
+    out += sizeof(RecordHead)
+    memcpy(out, &part, sizeof(RuledPart))
+    memcpy(out + sizeof(RuledPart), &rule, sizeof(RulePart))
+    memcpy(out + sizeof(RuledPart) + sizeof(RulePart), words.text, words_size)
+    return <int>size
+
+
 # --- reading ------------------------------------------------------------------------------------------------------
 
 cdef int take_part(const uint8_t **at, uint64_t *left, void *part, uint64_t size) noexcept nogil:
@@ -479,6 +499,9 @@ cdef int read_record(const uint8_t *data, uint64_t left, Record *record) noexcep
         status = take_part(&at, &left, &record.claim_state, sizeof(ClaimStatePart))
     elif record.head.type == RECORD_REFERS:
         status = take_part(&at, &left, &record.refers, sizeof(RefersPart))
+    elif record.head.type == RECORD_RULED:
+        status = (take_part(&at, &left, &record.ruled, sizeof(RuledPart))
+                  or take_rule(&at, &left, record))
     if status != 0 or left != 0:
         return -1
     if record.has_request and record.request.pan_digits > 19:

@@ -17,9 +17,9 @@ from switch.journal.record_time cimport stamp_record
 from switch.journal.records cimport (
     DELIVERED_MAX, RECORD_ADVICE, RECORD_ATTEMPT, RECORD_BYTES_MAX, RECORD_CANCELLED, RECORD_CLAIM,
     RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED, RECORD_INTENT, RECORD_LATE, RECORD_NUMBERS, RECORD_OUTCOME,
-    RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart, AttemptPart,
-    CancelledPart, ClaimStatePart, ClaimedPart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart,
-    RecordHead, RefersPart, ReversalPart, ReversedPart, RulePart, UnfoundPart, positions_of, read_record,
+    RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_RULED, RECORD_UNFOUND, REVERSAL_REFERS, AdvicePart,
+    AttemptPart, CancelledPart, ClaimStatePart, ClaimedPart, ClosedPart, DetailPart, IntentPart, LatePart, OutcomePart,
+    RecordHead, RefersPart, ReversalPart, ReversedPart, RulePart, RuledPart, UnfoundPart, positions_of, read_record,
     rule_words_size, write_claim, write_claim_state, write_delivered,
 )
 from switch.journal.survey cimport elapsed_behind
@@ -301,6 +301,8 @@ cdef class Rewriter:
             named = record.claim_state.claim
         elif type == RECORD_REFERS:
             named = record.refers.request
+        elif type == RECORD_RULED:
+            named = record.ruled.request
         place = old.place(named)
         return <int>(place >> PARTITION_SHIFT) if place else LEFT_BEHIND
 
@@ -475,6 +477,11 @@ cdef class Rewriter:
             self._referring[old.number, record.refers.request] = record.refers.refers_to
             record.refers.request = self._reference(old, record.refers.request)
             self._put(&record.refers, sizeof(RefersPart))
+        elif type == RECORD_RULED:
+            record.ruled.request = self._reference(old, record.ruled.request)
+            self._put(&record.ruled, sizeof(RuledPart))
+            self._put(&record.rule, sizeof(RulePart))
+            self._put(record.rule_words, rule_words_size(&record.rule))
         if record.message_size:
             self._put(record.message, record.message_size)
         memset(&head, 0, sizeof(RecordHead))

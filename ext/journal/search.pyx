@@ -8,7 +8,8 @@ from switch.journal.record_text cimport describe
 from switch.journal.record_time cimport elapsed_of
 from switch.journal.records cimport (
     RECORD_ADVICE, RECORD_ATTEMPT, RECORD_CANCELLED, RECORD_CLAIM, RECORD_CLAIM_STATE, RECORD_CLOSED, RECORD_DELIVERED,
-    RECORD_INTENT, RECORD_LATE, RECORD_OUTCOME, RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_UNFOUND,
+    RECORD_INTENT, RECORD_LATE, RECORD_OUTCOME, RECORD_REFERS, RECORD_REVERSAL, RECORD_REVERSED, RECORD_RULED,
+    RECORD_UNFOUND,
     next_delivered,
 )
 from switch.machine.saf_store cimport CAUSE_TERMINAL
@@ -124,6 +125,8 @@ cdef class Search(Visitor):
             self._add(self._of.get(record.claim_state.claim), record)
         elif type == RECORD_REFERS:
             self._add(self._of.get(record.refers.request), record)
+        elif type == RECORD_RULED:
+            self._add(self._of.get(record.ruled.request), record)
         elif type == RECORD_CANCELLED:
             number = self._of.get(record.cancelled.advice)
             self._add(number, record)

@@ -63,6 +63,7 @@ cdef class Journal:
     cdef int64_t claim(self, const ClaimPart *claim, int64_t original, int64_t undoes) noexcept
     cdef int64_t claim_state(self, int64_t claim, int64_t original, int state, int64_t approved_minor) noexcept
     cdef int64_t refers(self, int64_t request, int64_t refers_to) noexcept
+    cdef int64_t ruled(self, int64_t request, const RuleWords *words) noexcept
     cdef int64_t numbers(self, const NumberBlock *block) noexcept
 
 

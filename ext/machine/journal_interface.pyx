@@ -96,6 +96,10 @@ cdef class Journal:
         """REFERS: what begins at ``request`` was granted a claim when it had gone on without."""
         return POSITION_FAILED
 
+    cdef int64_t ruled(self, int64_t request, const RuleWords *words) noexcept:
+        """RULED: what a band of a rule says of the request that begins there, and goes on."""
+        return POSITION_FAILED
+
     cdef int64_t numbers(self, const NumberBlock *block) noexcept:
         """NUMBERS: once it is durable, numbers of this block may be given."""
         return POSITION_FAILED
@@ -164,4 +168,7 @@ cdef class JournalOff(Journal):
         return self._count()
 
     cdef int64_t refers(self, int64_t request, int64_t refers_to) noexcept:
+        return self._count()
+
+    cdef int64_t ruled(self, int64_t request, const RuleWords *words) noexcept:
         return self._count()

@@ -128,6 +128,8 @@ cdef void forward_request(State state, TerminalChannel channel) noexcept:
             and _knows_original(state, channel)
             and _check_risk(state, channel)):
         link = _route(state, channel)
+        if link is None:
+            _raise_cases(state, state.duplicates.at(state.inbound.outcome).intent)        # of an approval by stand-in
     if (link is not None
             and _translate(state, channel, link)
             and _write_intent(state, channel, link)):
@@ -407,6 +409,16 @@ cdef bint _check_risk(State state, TerminalChannel channel) noexcept:
     return _refuse_for_good(state, channel, reason)
 
 
+cdef void _raise_cases(State state, int64_t position) noexcept:
+    """Write down which bands want somebody to look at the request that begins there; 0: it did not go on."""
+    cdef int place
+    if position == 0 or not state.inbound.is_counted or state.risk.case_count == 0:
+        return
+    for place in range(state.risk.case_count):
+        state.journal.ruled(position, state.risk.words_of_case(place))
+        state.risk.raise_case(place, position, state.partition)
+
+
 cdef Link _route(State state, TerminalChannel channel):
     """The link on which its issuer is asked; None when it was refused, or approved by stand-in."""
     cdef const Inbound *inbound = &state.inbound
@@ -539,6 +551,7 @@ cdef bint _write_intent(State state, TerminalChannel channel, Link link) noexcep
     if position == POSITION_FAILED:
         state.transactions.close(state.inbound.number)
         return _refuse_for_good(state, channel, REASON_SYSTEM_MALFUNCTION)
+    _raise_cases(state, position)
     transaction.position = position
     transaction.refers_to = entry.refers_to
     return True

@@ -3,12 +3,10 @@
 from libc.stdint cimport uint8_t
 from switch.tables.ranges cimport RangeMap
 
-cdef enum:
-    CARD_NOT_LISTED = 0       # no range holds the card
-
 
 cdef class CardTable:
     cdef RangeMap _ranges
+    cdef int _unlisted
 
     cdef int value_of(self, const uint8_t *pan, int digits) noexcept nogil
-    """What the table says of a card, by its digits in ASCII; CARD_NOT_LISTED when it says nothing."""
+    """What the table says of a card, by its digits in ASCII, or what holds for those of which it says nothing."""

@@ -31,8 +31,14 @@ class CardTable:
         column: What the last column is called.
         read: Makes a number of a cell of it; a ValueError says why it cannot.
         problems: Takes all that is wrong with the file, by line and column; the table is of no use then.
+        unlisted: What stands for a card that no range holds.
     """
 
     def __init__(
-        self, data: ReadableBuffer, column: str, read: Callable[[bytes], int], problems: ProblemList
+        self,
+        data: ReadableBuffer,
+        column: str,
+        read: Callable[[bytes], int],
+        problems: ProblemList,
+        unlisted: int = 0,
     ) -> None: ...

@@ -29,8 +29,10 @@ def card_type_in(bytes cell not None):
 @cython.final
 cdef class CardTable:
 
-    def __cinit__(self, const uint8_t[::1] data not None, str column not None, read, problems not None):
+    def __cinit__(self, const uint8_t[::1] data not None, str column not None, read, problems not None,
+                  int unlisted=0):
         self._ranges = RangeMap()
+        self._unlisted = unlisted
         if data.shape[0]:
             load_ranges(self._ranges, data, column, read, problems)
 
@@ -38,9 +40,9 @@ cdef class CardTable:
         cdef uint64_t key
         cdef const ChainNode *node
         if digits <= 0 or pan_key(pan, digits, &key) < 0:
-            return CARD_NOT_LISTED
+            return self._unlisted
         node = self._ranges.find(key)
-        return <int>node.value if node != NULL else CARD_NOT_LISTED
+        return <int>node.value if node != NULL else self._unlisted
 
 
 cdef int load_ranges(RangeMap into, const uint8_t[::1] data, str column, read, problems) except -1:

@@ -2,10 +2,11 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
 from switch.base.siphash cimport SipKey
+from switch.tables.bin_rules cimport BinRules
 from switch.tables.blocked_keys cimport BlockedKeys
 from switch.tables.card_table cimport CardTable
 from switch.tables.count_log cimport CountLog, Counted
-from switch.tables.ranges cimport RangeMap
+from switch.tables.grades cimport GRADES_ROOM, Grades
 from switch.tables.registry cimport Registry
 from switch.tables.rules cimport COUNTRY_WORDS, RiskRequest, Rule, RuleWords, Subject
 from switch.tables.time_windows cimport WindowTable
@@ -13,8 +14,9 @@ from switch.tables.time_windows cimport WindowTable
 cdef enum:
     RULES_ROOM = 128
     NO_RULE = -1
+    CASES_ROOM = 8            # of one request
 
-cdef enum OwnRule:            # what is refused though no rule of the file limits it; rules follow
+cdef enum OwnRule:            # what is refused though no rule of the file limits it; rules follow, then exits and bands
     OWN_TERMINAL_KINDS
     OWN_MERCHANT_KINDS
     OWN_CARDS
@@ -22,10 +24,6 @@ cdef enum OwnRule:            # what is refused though no rule of the file limit
     OWN_BINS
     OWN_COUNTRIES
     OWN_COUNT
-
-cdef struct BinRule:
-    uint64_t kinds            # allowed
-    uint32_t reason           # of a block, or REASON_APPROVED
 
 
 cdef class Risk:
@@ -36,21 +34,26 @@ cdef class Risk:
     cdef Registry _registry
     cdef Rule _rules[RULES_ROOM]
     cdef readonly int rule_count
-    cdef RuleWords _words[OWN_COUNT + RULES_ROOM]
+    cdef Grades _grades
+    cdef RuleWords _words[OWN_COUNT + RULES_ROOM + GRADES_ROOM]
     cdef list _texts                          # that they point to
     cdef readonly tuple rule_ids              # of all that may refuse, in the order of their numbers
-    cdef uint64_t _refused[OWN_COUNT + RULES_ROOM]     # requests, by this process
-    cdef uint64_t _shadowed[OWN_COUNT + RULES_ROOM]    # requests that a rule in shadow would have refused
+    cdef uint64_t _refused[OWN_COUNT + RULES_ROOM + GRADES_ROOM]     # requests, by this process
+    cdef uint64_t _shadowed[OWN_COUNT + RULES_ROOM + GRADES_ROOM]    # that a rule or band in shadow would have refused
+    cdef uint64_t _graded[GRADES_ROOM]        # requests by the exit or band that decided
+    cdef int case_count                       # of what was checked last: 0 where it was refused
+    cdef int _cases[CASES_ROOM]               # numbers of the bands that want somebody to look at it
+    cdef uint32_t _checked_terminal           # of what was checked last
+    cdef uint32_t _checked_merchant
+    cdef readonly list raised                 # cases of these rules and those before, until somebody takes them
     cdef readonly int refused_by              # number of the rule that refused what was checked last; NO_RULE: none did
     cdef int _bin_digits                      # of a card number that make its BIN
     cdef uint32_t _window_scopes              # bit n: some rule has a window of scope n
     cdef bint _asks_country                   # some rule looks at countries
     cdef uint32_t _typed_classes              # facets of merchants at which some rule looks at types of cards
-    cdef RangeMap _bins
-    cdef BinRule *_bin_rules
+    cdef BinRules _bins
     cdef CardTable _countries
     cdef CardTable _card_types
-    cdef int _unlisted_type                   # what a card is that ``_card_types`` does not have
     cdef uint64_t _countries_blocked[COUNTRY_WORDS]
     cdef bint _any_country_blocked
     cdef BlockedKeys _cards                   # None: none is blocked
@@ -64,6 +67,12 @@ cdef class Risk:
 
     cdef const RuleWords *words_of_refusal(self) noexcept nogil
     """How the rule explains itself that refused what was checked last."""
+
+    cdef void raise_case(self, int place, int64_t position, uint32_t partition) noexcept
+    """Leave word of a case about what was checked last, and written down there."""
+
+    cdef const RuleWords *words_of_case(self, int place) noexcept nogil
+    """How a band explains itself that raises a case about what was checked last."""
 
     cdef void count(self, const RiskRequest *request) noexcept nogil
     """Count a request in its windows, whatever their limits: it has happened."""

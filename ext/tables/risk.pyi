@@ -1,41 +1,20 @@
 from collections.abc import Iterable
-from typing import Protocol, final
+from typing import final
 
 from _typeshed import ReadableBuffer
 
+from switch.tables.bin_rules import BinBlock
 from switch.tables.count_log import CountLog
 from switch.tables.registry import Registry
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 
-SECRET_SIZE: int
 BIN_DIGITS: int
 RULES_MAX: int
 PAST_MS: int
 """How far the clock of risk control on the path is ahead of the calendar's, in milliseconds."""
 OWN_RULES: tuple[str, ...]
 """What refuses though no rule of the file limits it: lists, and what merchants and terminals may do."""
-
-class BinBlock(Protocol):
-    """What holds for cards of one range.
-
-    ``high`` may be empty; ``block`` is a key of ``switch.tables.rules.REFUSALS`` or empty.
-    """
-
-    @property
-    def low(self) -> str: ...
-    @property
-    def high(self) -> str: ...
-    @property
-    def block(self) -> str: ...
-    @property
-    def kinds(self) -> int: ...
-
-def keyed_hash(secret: ReadableBuffer, data: bytes) -> int:
-    """SipHash-2-4 of the data, with a key of 16 bytes."""
-
-def card_hash(secret: ReadableBuffer, pan: str) -> str:
-    """How a list of blocked cards writes a PAN: 16 hex digits."""
 
 @final
 class Risk:
@@ -45,6 +24,9 @@ class Risk:
     rule_ids: tuple[str, ...]
     refused_by: int
     windows: WindowTable
+    raised: list[tuple[str, str, str, str, int, int]]
+    """Cases that nobody has taken yet: identifier and text of the band, merchant, terminal, and in which partition and
+    where its journal has the request."""
     clock_offset_ms: int
     """By whose midnight these rules count: windows have it as soon as it is given to them."""
 
@@ -115,7 +97,19 @@ class Risk:
 
     @property
     def shadowed(self) -> list[int]:
-        """Requests that each rule in shadow would have refused, likewise."""
+        """Requests that each rule or band in shadow would have refused, likewise."""
+
+    @property
+    def grades(self) -> dict[str, str]:
+        """What follows from each exit and band (one of ``THENS``), by its identifier."""
+
+    @property
+    def graded(self) -> list[int]:
+        """Requests that each exit and band has decided about in this process, in the order of ``grades``."""
+
+    @property
+    def cases(self) -> list[str]:
+        """Identifiers of the bands that raise a case about what was checked last."""
 
     def check_request(
         self,

@@ -5,34 +5,36 @@ process unless the rules name one, which they must when they list blocked cards.
 """
 
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t, uint64_t, int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int64_t
 from libc.string cimport memcpy, memset
-from switch.base.siphash cimport SipKey, siphash
+from switch.base.siphash cimport siphash
 from switch.dialect.reasons cimport (
-    REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_CARD,
-    REASON_KIND_NOT_PERMITTED_TO_TERMINAL, REASON_RESTRICTED_CARD,
+    REASON_AMOUNT_LIMIT, REASON_APPROVED, REASON_COUNT_LIMIT, REASON_KIND_NOT_PERMITTED_TO_TERMINAL,
+    REASON_RESTRICTED_CARD,
 )
+from switch.tables.bin_rules cimport BinRules
 from switch.tables.blocked_keys cimport BlockedKeys
-from switch.tables.card_table cimport CARD_NOT_LISTED, CardTable
+from switch.tables.card_hashes cimport SECRET_BYTES, sip_key
+from switch.tables.card_table cimport CardTable
 from switch.tables.count_log cimport COUNTED_PAN_MAX, CountLog, Counted
-from switch.tables.ranges cimport ChainNode, DigitRange, OVERLAP_MAX, RangeMap, pan_key, read_range
+from switch.tables.grades cimport Grade, Grades, Looked, NO_GRADE, THEN_CASE, THEN_REFUSE, THEN_SHADOW, value_of
 from switch.tables.identifiers cimport MERCHANT_ID_MAX, TERMINAL_ID_MAX, TERMINAL_NONE
 from switch.tables.registry cimport Merchant, Registry
 from switch.tables.rules cimport (
-    FACET_CARD_TYPE, FACET_CLASS, MEASURE_DECLINES, MEASURE_MERCHANTS, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest,
-    Rule, RuleWords, SCOPE_BIN, SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_IDENTITY, SCOPE_MERCHANT,
-    SCOPE_TERMINAL, Subject, applies, fill_rule, has_country, words_of,
+    FACET_CARD_TYPE, FACET_CLASS, MEASURE_MERCHANTS, MEASURE_SHARE, MINUTES_A_DAY, RISK_PAST_MS, RiskRequest, Rule,
+    RuleWords, SCOPE_BIN, SCOPE_CARD, SCOPE_CATEGORY, SCOPE_COUNT, SCOPE_IDENTITY, SCOPE_MERCHANT, SCOPE_TERMINAL,
+    Subject, applies, fill_rule, has_country, words_of,
 )
 from switch.tables.time_windows cimport WindowPlace, WindowTable
 
 import os
 from switch.files.problems import ProblemList, raise_if_any
+from switch.tables.card_hashes import keyed_hash
 from switch.tables.card_table import CARD_TYPES, card_type_in, country_in
+from switch.tables.grades import THENS
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.rules import REFUSALS
 
-SECRET_SIZE = 16
 BIN_DIGITS = 6
 RULES_MAX = RULES_ROOM
 PAST_MS = RISK_PAST_MS
@@ -40,6 +42,8 @@ OWN_RULES = ("terminal-kinds", "merchant-kinds", "cards", "merchants", "bins", "
 
 cdef enum:
     MS_A_MINUTE = 60_000
+    NOT_GRADED = -1
+    RAISED_ROOM = 256         # cases that nobody has taken yet
 
 cdef extern from "stdint.h":
     const int64_t INT64_MIN
@@ -51,33 +55,11 @@ cdef struct Found:            # the rules that look at a request or count it, an
     WindowPlace windows[RULES_ROOM]
 
 
-cdef SipKey sip_key(const uint8_t[::1] secret) except *:
-    cdef SipKey key
-    if secret.shape[0] != SECRET_SIZE:
-        raise ValueError(f"the key of the card hash must have {SECRET_SIZE} bytes, not {secret.shape[0]}")
-    memcpy(&key, &secret[0], SECRET_SIZE)
-    return key
-
-
-def keyed_hash(const uint8_t[::1] secret not None, bytes data not None):
-    """SipHash-2-4 of the data."""
-    cdef SipKey key = sip_key(secret)
-    return siphash(&key, <const uint8_t *><const char *>data, len(data))
-
-
-def card_hash(secret, str pan not None):
-    """How a list of blocked cards writes a PAN: 16 hex digits."""
-    return f"{keyed_hash(secret, pan.encode('ascii')):016x}"
-
-
 @cython.final
 cdef class Risk:
 
     def __init__(self):
         raise TypeError("a Risk is made by Risk.build")
-
-    def __dealloc__(self):
-        free(self._bin_rules)
 
     @staticmethod
     def build(secret, WindowTable windows not None, *, rules=(), own_rules=(), dict blocked_cards=None,
@@ -91,13 +73,14 @@ cdef class Risk:
         elif previous is not None:
             risk._secret = previous._secret
         else:
-            risk._secret = sip_key(os.urandom(SECRET_SIZE))
+            risk._secret = sip_key(os.urandom(SECRET_BYTES))
         risk.windows = windows
+        risk.raised = [] if previous is None else previous.raised
         risk.clock_offset_ms = windows.clock_offset_ms if clock_offset_ms is None else clock_offset_ms
         risk.refused_by = NO_RULE
         risk._bin_digits = bin_digits
         risk._registry = registry
-        risk._bins = RangeMap()
+        risk._grades = Grades()
         take_rules(risk, list(rules))
         take_words(risk, list(own_rules), list(rules))
         if blocked_cards:
@@ -105,12 +88,12 @@ cdef class Risk:
         if blocked_merchants:
             hashes = {merchant_hash(risk, merchant): reason for merchant, reason in blocked_merchants.items()}
             risk._merchants = BlockedKeys(hashes, REFUSALS)
-        take_bins(risk, list(bins))
+        risk._bins = BinRules(list(bins))
         countries_problems, types_problems = ProblemList(countries_file), ProblemList(card_types_file)
         risk._countries = CardTable(countries, "country", country_in, countries_problems)
-        risk._card_types = CardTable(card_types, "type", card_type_in, types_problems)
+        risk._card_types = CardTable(card_types, "type", card_type_in, types_problems,
+                                     card_type_in(unlisted_card_type.encode()))
         raise_if_any(countries_problems, types_problems)
-        risk._unlisted_type = CARD_TYPES.index(unlisted_card_type) + 1
         for country in blocked_countries:
             risk._countries_blocked[country // 64] |= <uint64_t>1 << (country % 64)
             risk._any_country_blocked = True
@@ -136,8 +119,24 @@ cdef class Risk:
 
     @property
     def shadowed(self):
-        """Requests that each rule in shadow would have refused, likewise."""
+        """Requests that each rule or band in shadow would have refused, likewise."""
         return [self._shadowed[number] for number in range(len(self.rule_ids))]
+
+    @property
+    def grades(self):
+        """What follows from each exit and band, by its identifier."""
+        return dict(zip(self.rule_ids[len(self.rule_ids) - self._grades.count:],
+                        [THENS[self._grades.at(number).then] for number in range(self._grades.count)], strict=True))
+
+    @property
+    def graded(self):
+        """Requests that each exit and band has decided about in this process, in the order of ``grades``."""
+        return [self._graded[number] for number in range(self._grades.count)]
+
+    @property
+    def cases(self):
+        """Identifiers of the bands that raise a case about what was checked last."""
+        return [self.rule_ids[self._cases[place]] for place in range(self.case_count)]
 
     cdef int check(self, const RiskRequest *request) noexcept nogil:
         cdef Subject subject
@@ -145,6 +144,8 @@ cdef class Risk:
         cdef uint64_t held
         cdef int reason
         self.refused_by = NO_RULE
+        self.case_count = 0
+        self._checked_terminal, self._checked_merchant = request.terminal, request.merchant
         identify(self, request, &subject)
         reason = blocked(self, request, &subject)
         if reason == REASON_APPROVED:
@@ -157,6 +158,7 @@ cdef class Risk:
         if reason == REASON_APPROVED:
             self._note(request, False, False)
         else:
+            self.case_count = 0
             self._refused[self.refused_by] += 1
         return reason
 
@@ -166,6 +168,21 @@ cdef class Risk:
 
     cdef const RuleWords *words_of_refusal(self) noexcept nogil:
         return &self._words[max(self.refused_by, 0)]
+
+    cdef const RuleWords *words_of_case(self, int place) noexcept nogil:
+        return &self._words[self._cases[place]]
+
+    cdef void raise_case(self, int place, int64_t position, uint32_t partition) noexcept:
+        cdef const RuleWords *words = self.words_of_case(place)
+        # Who is left out since nobody takes them is raised by what it asks next.
+        if self._registry is not None and len(self.raised) < RAISED_ROOM and (
+                self._checked_merchant < self._registry.merchant_count
+                and self._checked_terminal < self._registry.terminal_count):
+            self.raised.append((
+                self.rule_ids[self._cases[place]], words.text[words.id_size:words.id_size + words.reason_size].decode(),
+                self._registry.merchant(self._checked_merchant).id[:MERCHANT_ID_MAX].decode("ascii").rstrip(),
+                self._registry.terminal(self._checked_terminal).id[:TERMINAL_ID_MAX].decode("ascii").rstrip(),
+                partition, position))
 
     cdef void count(self, const RiskRequest *request) noexcept nogil:
         cdef Subject subject
@@ -296,6 +313,12 @@ cdef inline int over_limit(Risk risk, const RiskRequest *request, const Subject 
         rule = &risk._rules[found.rules[place]]
         if not rule.kinds & subject.kind:
             continue
+        if rule.is_graded:
+            reason = by_grades(risk, rule, request, subject, &found.windows[found.window_of[place]])
+            if reason == REASON_APPROVED:
+                continue
+            if reason != NOT_GRADED:
+                return reason
         reason = over_rule(risk, rule, request, subject, &found.windows[found.window_of[place]])
         if reason == REASON_APPROVED:
             continue
@@ -330,15 +353,61 @@ cdef inline int over_rule(Risk risk, const Rule *rule, const RiskRequest *reques
     return REASON_APPROVED
 
 
-cdef inline int64_t weight_of(const Rule *rule, const RiskRequest *request, const Subject *subject) noexcept nogil:
-    """What the request adds to the sum of a rule's window."""
-    cdef int64_t amount = max(request.amount_minor, 0) if rule.amount_max >= 0 else 0
+cdef int by_grades(Risk risk, const Rule *rule, const RiskRequest *request, const Subject *subject,
+                   const WindowPlace *window) noexcept nogil:
+    """Why a band forbids it, REASON_APPROVED when none does or an exit is taken; NOT_GRADED: the rule's maxima decide.
+    """
+    cdef const Grade *grade
+    cdef Looked looked
+    cdef int64_t total_amount = 0
+    cdef int number, shown
+    looked.amount = max(request.amount_minor, 0)
+    looked.requests = 0
+    looked.entry = <uint16_t>subject.facets       # other facets have no bits there
+    looked.merchant = subject.key[<int>SCOPE_MERCHANT]
+    looked.category = risk._registry.merchant(request.merchant).category if subject.known[<int>SCOPE_CATEGORY] else -1
+    if rule.slice_ms and rule.measure != MEASURE_MERCHANTS:
+        risk.windows.total(window, risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices), &looked.requests,
+                           &total_amount)
+    number = risk._grades.exit_of(&rule.graded, &looked)
+    if number != NO_GRADE:
+        risk._graded[number] += 1
+        return REASON_APPROVED
+    if rule.graded.band_count == 0:
+        return NOT_GRADED
+    if rule.measure == MEASURE_MERCHANTS:
+        if not subject.known[<int>SCOPE_MERCHANT]:
+            return REASON_APPROVED
+        looked.requests = <uint64_t>risk.windows.members_but(window, looked.merchant, request.now_ms, rule.window_ms)
+    number = risk._grades.band_of(&rule.graded, value_of(&rule.graded, &looked, total_amount))
+    if number == NO_GRADE:
+        return REASON_APPROVED
+    grade = risk._grades.at(number)
+    shown = <int>OWN_COUNT + risk.rule_count + number
+    risk._graded[number] += 1
+    if grade.then == THEN_REFUSE:
+        risk.refused_by = shown
+        return grade.reason
+    if grade.then == THEN_SHADOW:
+        risk._shadowed[shown] += 1
+    elif grade.then == THEN_CASE and risk.case_count < <int>CASES_ROOM:
+        risk._cases[risk.case_count] = shown
+        risk.case_count += 1
+    return REASON_APPROVED
+
+
+cdef inline int64_t weight_of(const Rule *rule, const RiskRequest *request, const Subject *subject,
+                              bint is_declined) noexcept nogil:
+    """What the request, or that it was declined, adds to the sum of a rule's window."""
+    cdef int64_t amount = max(request.amount_minor, 0) if rule.has_sums else 0
+    if is_declined and rule.measure == MEASURE_SHARE:
+        return 1
     return -amount if rule.against & subject.kind else amount
 
 
 cdef inline bint counts(const Rule *rule, const Subject *subject, bint is_declined) noexcept nogil:
     """Whether the request, or that it was declined, has a place in a window of this rule, which looks at it."""
-    return rule.slice_ms != 0 and (rule.measure == MEASURE_DECLINES) == is_declined and (
+    return rule.slice_ms != 0 and rule.occasions >> is_declined & 1 and (
         rule.measure != MEASURE_MERCHANTS or subject.known[<int>SCOPE_MERCHANT]) and (
         rule.counted & subject.kind) != 0
 
@@ -356,10 +425,11 @@ cdef inline void add_to_windows(Risk risk, const RiskRequest *request, const Sub
         if rule.measure == MEASURE_MERCHANTS:
             risk.windows.meet(window, subject.key[<int>SCOPE_MERCHANT], request.now_ms, now_ms, rule.window_ms)
         elif request.now_ms == now_ms:
-            risk.windows.add(window, now_ms, rule.slice_ms, rule.slices, weight_of(rule, request, subject))
+            risk.windows.add(window, now_ms, rule.slice_ms, rule.slices,
+                             weight_of(rule, request, subject, is_declined))
         else:
             risk.windows.add_late(window, request.now_ms, now_ms, rule.slice_ms, rule.slices,
-                                  weight_of(rule, request, subject))
+                                  weight_of(rule, request, subject, is_declined))
 
 
 cdef inline void take_from_windows(Risk risk, const RiskRequest *request, const Subject *subject,
@@ -376,7 +446,7 @@ cdef inline void take_from_windows(Risk risk, const RiskRequest *request, const 
             risk.windows.unmeet(window, subject.key[<int>SCOPE_MERCHANT])
         else:
             risk.windows.take_back(window, risk.windows.slice_at(request.now_ms, rule.slice_ms, rule.slices),
-                                   weight_of(rule, request, subject), INT64_MIN if rule.against else 0)
+                                   weight_of(rule, request, subject, False), INT64_MIN if rule.against else 0)
 
 
 cdef void change_windows(Risk risk, const RiskRequest *request, const Subject *subject, bint is_taken_back,
@@ -404,7 +474,7 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
     """What the windows of this request are found by, and what rules look at."""
     cdef const Merchant *merchant
     cdef int64_t local_ms = <int64_t>request.now_ms + risk.windows.clock_offset_ms
-    cdef int bin_digits = min(request.pan_digits, risk._bin_digits), merchant_class
+    cdef int bin_digits = min(request.pan_digits, risk._bin_digits), merchant_class = FACET_CLASS
     memset(subject, 0, sizeof(Subject))
     subject.kind = <uint64_t>1 << request.kind if 0 <= request.kind < 64 else 0
     subject.facets = <uint32_t>1 << (request.entry_mode & 15)
@@ -415,7 +485,6 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
         subject.key[<int>SCOPE_CARD] = siphash(&risk._secret, request.pan, request.pan_digits)
         if risk._window_scopes >> <int>SCOPE_BIN & 1:
             subject.key[<int>SCOPE_BIN] = siphash(&risk._secret, request.pan, bin_digits)
-    merchant_class = FACET_CLASS
     if risk._registry is not None and request.terminal < risk._registry.terminal_count:
         take_party(risk, subject, SCOPE_TERMINAL, risk._registry.terminal(request.terminal).id, TERMINAL_ID_MAX)
     if risk._registry is not None and request.merchant < risk._registry.merchant_count:
@@ -432,7 +501,8 @@ cdef inline void identify(Risk risk, const RiskRequest *request, Subject *subjec
                                                        sizeof(merchant.same_identity))
     subject.facets |= <uint32_t>1 << merchant_class
     if risk._typed_classes & (<uint32_t>1 << merchant_class):     # else no rule would look at it
-        subject.facets |= <uint32_t>1 << (FACET_CARD_TYPE + card_type_of(risk, request))
+        subject.facets |= <uint32_t>1 << (FACET_CARD_TYPE
+                                          + risk._card_types.value_of(request.pan, request.pan_digits))
 
 
 cdef int country_of(Risk risk, const RiskRequest *request) noexcept nogil:
@@ -440,19 +510,11 @@ cdef int country_of(Risk risk, const RiskRequest *request) noexcept nogil:
     return request.country if request.country != 0 else risk._countries.value_of(request.pan, request.pan_digits)
 
 
-cdef inline int card_type_of(Risk risk, const RiskRequest *request) noexcept nogil:
-    """Of a card that no range of the table holds, what the rules say of such ones."""
-    cdef int listed = risk._card_types.value_of(request.pan, request.pan_digits)
-    return listed if listed != CARD_NOT_LISTED else risk._unlisted_type
-
-
 # --- what is blocked --------------------------------------------------------------------------------------------------
 
 cdef int blocked(Risk risk, const RiskRequest *request, const Subject *subject) noexcept nogil:
     """Why this card, terminal and kind do not go together, whatever was counted; REASON_APPROVED when they do."""
-    cdef uint64_t key
-    cdef const ChainNode *node
-    cdef int reason = REASON_APPROVED
+    cdef int reason
     if risk._registry is not None:
         if request.terminal < risk._registry.terminal_count and (
                 not risk._registry.terminal(request.terminal).kinds_allowed & subject.kind):
@@ -467,21 +529,17 @@ cdef int blocked(Risk risk, const RiskRequest *request, const Subject *subject) 
         if reason != REASON_APPROVED:
             risk.refused_by = OWN_MERCHANTS
             return reason
-    if request.pan_digits <= 0 or pan_key(request.pan, request.pan_digits, &key) < 0:
+    if request.pan_digits <= 0:
         return REASON_APPROVED
     if risk._cards is not None:
         reason = risk._cards.reason_of(subject.key[<int>SCOPE_CARD])
         if reason != REASON_APPROVED:
             risk.refused_by = OWN_CARDS
             return reason
-    node = risk._bins.find(key)
-    if node != NULL:
-        reason = risk._bin_rules[node.value].reason
-        if reason == REASON_APPROVED and not risk._bin_rules[node.value].kinds & subject.kind:
-            reason = REASON_KIND_NOT_PERMITTED_TO_CARD
-        if reason != REASON_APPROVED:
-            risk.refused_by = OWN_BINS
-            return reason
+    reason = risk._bins.refusal_of(request.pan, request.pan_digits, subject.kind)
+    if reason != REASON_APPROVED:
+        risk.refused_by = OWN_BINS
+        return reason
     if risk._any_country_blocked and has_country(
             risk._countries_blocked, subject.country if risk._asks_country else country_of(risk, request)):
         risk.refused_by = OWN_COUNTRIES
@@ -509,12 +567,14 @@ cdef int take_rules(Risk risk, list rules) except -1:
         counted = (terms.name, terms.scope, terms.window_ms, terms.sliding, terms.currency, terms.measure,
                    terms.along, terms.against, terms.amount_from, terms.amount_to, terms.entries, terms.minutes,
                    terms.countries, terms.card_types, terms.merchant_classes, terms.monthly)
-        fill_rule(rule, terms, keyed_hash(bytes(SECRET_SIZE), repr(counted).encode()))
+        fill_rule(rule, terms, keyed_hash(bytes(SECRET_BYTES), repr(counted).encode()))
         if rule.slice_ms:
             risk._window_scopes |= 1 << rule.scope
         risk._asks_country = risk._asks_country or rule.has_countries
         if terms.card_types:
             risk._typed_classes |= ~rule.strange
+        merchants = [[merchant_hash(risk, merchant) for merchant in one.merchants] for one in terms.exits]
+        risk._grades.take(terms, &rule.graded, merchants, REFUSALS)
         risk.rule_count += 1
     return 0
 
@@ -526,37 +586,14 @@ cdef int take_words(Risk risk, list own, list rules) except -1:
     told = {terms.name: terms for terms in own}
     if unknown := told.keys() - set(OWN_RULES):
         raise ValueError(f"nothing of risk control is called {', '.join(sorted(unknown))}")
-    everything = [told.get(name) or RuleTerms(name=name) for name in OWN_RULES] + rules
+    named = [told.get(name) or RuleTerms(name=name) for name in OWN_RULES] + rules
+    everything = [(terms.id, terms.text, terms.source) for terms in named]
+    for terms in rules:
+        everything += [(f"{terms.id}/{grade.name}", grade.text, terms.source) for grade in terms.exits + terms.bands]
     risk._texts = []
-    for number, terms in enumerate(everything):
-        text = words_of(terms, &risk._words[number])
+    for number, (rule_id, reason, source) in enumerate(everything):
+        text = words_of(rule_id, reason, source, &risk._words[number])
         risk._texts.append(text)
         risk._words[number].text = <const uint8_t *><const char *>text
-    risk.rule_ids = tuple([terms.id for terms in everything])
-    return 0
-
-
-cdef int take_bins(Risk risk, list bins) except -1:
-    cdef uint32_t number = 0, crowded = 0
-    cdef bytes ends
-    cdef DigitRange *ranges = <DigitRange *>calloc(len(bins) + 1, sizeof(DigitRange))
-    risk._bin_rules = <BinRule *>calloc(len(bins) + 1, sizeof(BinRule))
-    try:
-        if ranges == NULL or risk._bin_rules == NULL:
-            raise MemoryError("no memory for the BINs")
-        for number, rule in enumerate(bins):
-            ends = (rule.low + rule.high).encode()
-            wrong = read_range(<const uint8_t *><const char *>ends, 0, len(rule.low), len(rule.low), len(ends),
-                               &ranges[number])
-            if wrong is not None:
-                raise ValueError(f"BIN {rule.low}: {wrong[1]}")
-            ranges[number].value = number
-            ranges[number].order = number + 1
-            risk._bin_rules[number].kinds = rule.kinds
-            risk._bin_rules[number].reason = REFUSALS[rule.block] if rule.block else REASON_APPROVED
-        risk._bins.load(ranges, len(bins), &crowded)
-        if crowded:
-            raise ValueError(f"more than {OVERLAP_MAX} BINs would hold the same card number")
-    finally:
-        free(ranges)
+    risk.rule_ids = tuple([rule_id for rule_id, _, _ in everything])
     return 0

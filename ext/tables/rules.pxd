@@ -1,6 +1,7 @@
 """One rule of risk control: whose requests it looks at, which of them, what it measures, and how it explains itself."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, int16_t, int32_t, int64_t
+from switch.tables.grades cimport Graded
 
 cdef enum:
     COUNTRY_WORDS = 16        # of 64 bits: one bit for each numeric code 0 to 999
@@ -30,6 +31,7 @@ cdef enum Measure:
     MEASURE_REQUESTS          # how many, and what they sum up to
     MEASURE_DECLINES          # how many requests issuers have declined
     MEASURE_MERCHANTS         # at how many merchants
+    MEASURE_SHARE             # how many requests, and as their sum how many of them issuers have declined
 
 cdef struct RiskRequest:
     int kind
@@ -90,6 +92,10 @@ cdef struct Rule:
     uint8_t scope
     uint8_t slices
     uint8_t measure
+    uint8_t occasions         # bit 0: a request has a place in its window; bit 1: that one was declined
+    bint has_sums             # of amounts: its window has their sum
+    bint is_graded            # it has exits or bands
+    Graded graded
     uint32_t strange          # facets of requests that the rule does not look at
     bint is_shadow            # it counts what it would refuse, and refuses nothing
     bint has_countries        # it looks at requests with cards of ``countries`` only
@@ -128,7 +134,7 @@ cdef inline bint applies(const Rule *rule, const RiskRequest *request, const Sub
 cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1
 """Lay one rule out, as a ``RuleTerms`` has it."""
 
-cdef bytes words_of(terms, RuleWords *words)
+cdef bytes words_of(str id, str reason, str source, RuleWords *words)
 """Fill everything of ``words`` but where its text is, which is what this gives.
 
 Raises:

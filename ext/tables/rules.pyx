@@ -8,7 +8,7 @@ from switch.dialect.reasons cimport (
 from switch.tables.time_windows cimport WINDOW_MEMBERS, WINDOW_MONTH, WINDOW_SLICES
 
 SCOPES = ("card", "terminal", "merchant", "bin", "category", "identity")
-MEASURES = ("requests", "declines", "merchants")
+MEASURES = ("requests", "declines", "merchants", "share")
 MEMBERS_MAX = WINDOW_MEMBERS - 1
 WORDS_BYTES_MAX = 255
 REFUSALS = {
@@ -55,6 +55,9 @@ cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1:
         rule.strange |= bits(FACET_CARD_TYPE, FACET_CLASS) & ~(<uint32_t>terms.card_types << (FACET_CARD_TYPE + 1))
     if terms.merchant_classes:
         rule.strange |= bits(FACET_CLASS, FACET_END) & ~(<uint32_t>terms.merchant_classes << (FACET_CLASS + 1))
+    rule.occasions = 3 if rule.measure == MEASURE_SHARE else 2 if rule.measure == MEASURE_DECLINES else 1
+    rule.has_sums = rule.amount_max >= 0 or terms.value in ("sum", "refund_excess")
+    rule.is_graded = bool(terms.exits or terms.bands)
     rule.is_shadow = terms.is_shadow
     for country in terms.countries:
         rule.countries[country // 64] |= <uint64_t>1 << (country % 64)
@@ -62,10 +65,10 @@ cdef int fill_rule(Rule *rule, terms, uint64_t salt) except -1:
     return 0
 
 
-cdef bytes words_of(terms, RuleWords *words):
-    cdef list texts = [text.encode() for text in (terms.id, terms.text, terms.source)]
+cdef bytes words_of(str id, str reason, str source, RuleWords *words):
+    cdef list texts = [text.encode() for text in (id, reason, source)]
     for text in texts:
         if len(text) > WORDS_BYTES_MAX:
-            raise ValueError(f"{terms.id}: a text of more than {WORDS_BYTES_MAX} bytes")
+            raise ValueError(f"{id}: a text of more than {WORDS_BYTES_MAX} bytes")
     words.id_size, words.reason_size, words.source_size = [len(text) for text in texts]
     return b"".join(texts)

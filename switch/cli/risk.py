@@ -35,7 +35,8 @@ from switch.files.problems import ConfigError, ProblemList, raise_if_any
 from switch.journal.rehearsing import rehearsed
 from switch.keys import KeyFileError
 from switch.rulebooks.rulebooks import RISK
-from switch.tables.risk import PAST_MS, card_hash
+from switch.tables.card_hashes import card_hash
+from switch.tables.risk import PAST_MS
 from switch.tables.risk_files import load_risk, read_rules, secret_of
 from switch.tracing.finding import present
 

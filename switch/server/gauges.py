@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from switch.base.log import get_logger
@@ -109,14 +109,21 @@ ENGINE_GAUGES: tuple[tuple[str, str, str, Callable[[Engine], int]], ...] = (
     ("authswitch_draining", "max", "1 while the switch takes no new work.", lambda e: int(e.state.draining)),
 )
 
-RULE_COUNTERS: tuple[tuple[str, str, Callable[[Risk], list[int]]], ...] = (
-    ("authswitch_risk_refused_total", "Requests that a rule of risk control has refused.", lambda risk: risk.refused),
+RULE_COUNTERS: tuple[tuple[str, str, str, Callable[[Risk], list[int]]], ...] = (
+    (
+        "authswitch_risk_refused_total",
+        "refuse",
+        "Requests that a rule of risk control has refused.",
+        lambda risk: risk.refused,
+    ),
     (
         "authswitch_risk_shadow_total",
+        "shadow",
         "Requests that a rule in shadow would have refused.",
         lambda risk: risk.shadowed,
     ),
 )
+"""What is counted by rule, and by each band from which this follows."""
 
 PEER_GAUGES: tuple[tuple[str, str, str, Callable[[Peer], int]], ...] = (
     ("authswitch_mesh_connected", "min", "1 while it can be given messages.", lambda peer: int(peer.is_up)),
@@ -141,30 +148,40 @@ class RuleCounters:
 
     Args:
         stats: The shared counters.
-        indices: Of the counters, by rule.
-        read: What this process has counted, by rule.
+        indices: Of the counters, by the place of what they count.
+        read: What this process has counted, by place.
     """
 
-    def __init__(self, stats: Stats, indices: Sequence[int], read: Callable[[], list[int]]) -> None:
+    def __init__(self, stats: Stats, indices: Mapping[int, int], read: Callable[[], list[int]]) -> None:
         self._stats = stats
         self._indices = indices
         self._read = read
-        self._counted = [0] * len(indices)
+        self._counted = dict.fromkeys(indices, 0)
 
     def take(self) -> None:
         """Count what has come since the last time."""
-        for place, count in enumerate(self._read()):
-            if count != self._counted[place]:
-                self._stats.add(self._indices[place], count - self._counted[place])
-                self._counted[place] = count
+        counts = self._read()
+        for place, index in self._indices.items():
+            if counts[place] != self._counted[place]:
+                self._stats.add(index, counts[place] - self._counted[place])
+                self._counted[place] = counts[place]
 
 
 def rule_counters(stats: Stats, risk: Risk) -> list[RuleCounters]:
-    """Counters of what the rules of risk control refuse, and of what those in shadow would."""
-    return [
-        RuleCounters(stats, [stats.counter(name, text, {"rule": rule}) for rule in risk.rule_ids], partial(read, risk))
-        for name, text, read in RULE_COUNTERS
-    ]
+    """Counters of what rules of risk control refuse, of what those in shadow would, and of their exits and bands."""
+    grades = risk.grades
+    counters = []
+    for name, then, text, read in RULE_COUNTERS:
+        told = [place for place, rule in enumerate(risk.rule_ids) if grades.get(rule, then) == then]
+        indices = {place: stats.counter(name, text, {"rule": risk.rule_ids[place]}) for place in told}
+        counters.append(RuleCounters(stats, indices, partial(read, risk)))
+    text = "Requests about which an exit or a band of a rule has decided."
+    bands = {
+        place: stats.counter("authswitch_risk_band_total", text, {"rule": grade, "then": then})
+        for place, (grade, then) in enumerate(grades.items())
+    }
+    counters.append(RuleCounters(stats, bands, lambda: risk.graded))
+    return counters
 
 
 class Gauges:

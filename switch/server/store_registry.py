@@ -19,11 +19,13 @@ from switch.config import Config
 from switch.files.problems import ConfigError
 from switch.merchants.first_sign_ins import FirstSignInFolder
 from switch.merchants.following import Follower, RefusedStepError, Step
+from switch.merchants.risk_cases import RaisedCaseFolder
 from switch.merchants.suspects import SuspectFolder
 from switch.path.engine import Engine
 from switch.server.first_sign_ins import FirstSignInKeeper
 from switch.server.node_keys import NodeKeys
 from switch.server.registry_gauges import RegistryGauges
+from switch.server.risk_cases import RaisedCaseKeeper
 from switch.server.suspects import SuspectKeeper
 from switch.store.problems import RefusedError, StoreError
 from switch.tables.registry import Registry
@@ -84,6 +86,10 @@ class RegistryKeeper:
         self._suspects = SuspectKeeper(engine.state.registry, folder, self._follower, counted, proof_seconds)
         begun = FirstSignInFolder(copy.folder / "signed-in")
         self._signed_in = FirstSignInKeeper(engine.state.registry, begun, self._follower, tells=keeps_copy)
+        raised = [] if engine.state.risk is None else engine.state.risk.raised
+        self._cases = RaisedCaseKeeper(
+            RaisedCaseFolder(copy.folder / "cases"), raised, self._follower, tells=keeps_copy
+        )
         self._gauges = gauges
         self._trouble = ""
         self._unwritten = ""
@@ -125,7 +131,7 @@ class RegistryKeeper:
 
     def start(self) -> None:
         """Follow from now on."""
-        work = (self._follow(), self._suspects.watch(), self._signed_in.watch())
+        work = (self._follow(), self._suspects.watch(), self._signed_in.watch(), self._cases.watch())
         self._tasks = [asyncio.create_task(one) for one in work]
 
     async def stop(self) -> None:
@@ -204,6 +210,7 @@ class RegistryKeeper:
 
     def _tell_store(self) -> None:
         self._signed_in.tell_store()
+        self._cases.tell_store()
         self._suspects.tell_store()
 
     async def _answer(self, ask: Callable[[], Step | None]) -> Step | None:

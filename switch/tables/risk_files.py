@@ -16,24 +16,30 @@ from switch.files.model_errors import problems_of
 from switch.files.problems import ConfigError, Problem, ProblemList, raise_if_any
 from switch.files.texts import Texts, texts_of
 from switch.keys import KeySource
+from switch.tables.card_hashes import SECRET_SIZE
 from switch.tables.card_table import CARD_TYPES
 from switch.tables.party_states import MERCHANT_CLASSES
 from switch.tables.registry import Registry
-from switch.tables.risk import OWN_RULES, PAST_MS, SECRET_SIZE, Risk
+from switch.tables.risk import OWN_RULES, PAST_MS, Risk
 from switch.tables.risk_rules import (
     COUNTED_KINDS,
     GIVING_BACK,
     REFUNDS,
     SALES,
+    BandSection,
     BinSection,
+    ExitSection,
     RiskRules,
     RuleSection,
     Words,
     entries_mask,
     kinds_mask,
 )
-from switch.tables.rule_terms import ALL_KINDS, ANY_AMOUNT, RuleTerms
+from switch.tables.rule_terms import ALL_KINDS, ANY_AMOUNT, BandTerms, ExitTerms, RuleTerms
 from switch.tables.time_windows import WindowTable
+
+MEASURES_OF_BANDS = {"declines": "declines", "decline_share": "share", "merchants": "merchants"}
+"""What is counted for bands of these; for others requests, and what they sum up to."""
 
 CARD_REASONS = ("restricted-card", "suspected-fraud")
 MERCHANT_REASONS = ("unknown-merchant", "suspected-fraud")
@@ -199,7 +205,9 @@ def _terms(section: RuleSection, version: int) -> RuleTerms:
         measure, count_max = "declines", section.declines_max
     elif section.merchants_max is not None:
         measure, count_max = "merchants", section.merchants_max
-    elif section.refund_excess_max is not None:
+    elif section.measure is not None:
+        measure = MEASURES_OF_BANDS.get(section.measure, "requests")
+    if section.is_of_refunds:
         kinds = kinds_mask(section.kinds or GIVING_BACK)
         along, against = kinds_mask(REFUNDS) & ~kinds, kinds_mask(SALES)
         amount_max = section.refund_excess_max
@@ -229,6 +237,32 @@ def _terms(section: RuleSection, version: int) -> RuleTerms:
         countries=tuple(int(code) for code in section.countries),
         refuse_as=section.refuse_as or "",
         is_shadow=section.shadow,
+        value=section.measure or "",
+        exits=tuple(_exit(one) for one in section.exits),
+        bands=tuple(_band(one) for one in section.bands),
+    )
+
+
+def _exit(section: ExitSection) -> ExitTerms:
+    return ExitTerms(
+        name=section.name,
+        text=section.text,
+        amount_below=section.amount_below or 0,
+        requests_below=section.requests_below or 0,
+        entries=entries_mask(section.entry_modes),
+        categories=tuple(int(code) for code in section.categories),
+        merchants=section.merchants,
+    )
+
+
+def _band(section: BandSection) -> BandTerms:
+    return BandTerms(
+        name=section.name,
+        text=section.text,
+        begin=section.begin,
+        below=section.below,
+        then=section.then,
+        refuse_as=section.refuse_as or "",
     )
 
 

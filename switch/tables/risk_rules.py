@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from switch.dialect.kinds import Kind, Money, kind_traits
 from switch.dialect.model import ENTRY_MODES
 from switch.files.sections import AMOUNT_MAX, Section
+from switch.tables.grades import AMOUNT_VALUES, GRADES_MAX
 from switch.tables.risk import OWN_RULES, RULES_MAX
 from switch.tables.rule_terms import FILE_VERSION
 from switch.tables.rules import MEMBERS_MAX, REFUSALS, WORDS_BYTES_MAX
@@ -25,7 +26,10 @@ HOURS = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
 WITH_PIN = "_pin"
 VERSION_MAX = 999_999
 
+GradeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+MerchantId = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,13}[!-~])?$")]
 Digits3 = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
+Digits4 = Annotated[str, Field(pattern=r"^[0-9]{4}$")]
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
 CardDigits = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
 MerchantClass = Literal["company", "small"]
@@ -101,8 +105,58 @@ class Words(Section):
     source: Text = Field("", description="Of a legal limit: where it is laid down.")
 
 
+class ExitSection(Section):
+    """When a rule is left before it decides: its request is counted, and passes this rule. All that is given holds."""
+
+    name: GradeName = Field(description="Unique within the rule. Behind the rule's identifier and a slash its own.")
+    text: Text = Field("", description="Why, for people.")
+    amount_below: Amount | None = Field(None, ge=1, description="Only amounts below this one, in minor units.")
+    requests_below: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="Only while fewer requests were counted in the window."
+    )
+    entry_modes: Annotated[tuple[EntryMode, ...], LISTED] = Field((), description="Only cards that were read so.")
+    categories: Annotated[tuple[Digits4, ...], LISTED] = Field((), max_length=64, description="Only these merchants'.")
+    merchants: Annotated[tuple[MerchantId, ...], LISTED] = Field(
+        (), max_length=64, description="Only these (field 42)."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.model_fields_set - {"name", "text"}:
+            raise ValueError(
+                "one of amount_below, requests_below, entry_modes, categories and merchants is needed: else the rule"
+                " would never decide"
+            )
+        return self
+
+
+class BandSection(Section):
+    """What follows when what the rule measures lies in this band. The first band that holds it counts."""
+
+    name: GradeName = Field(description="Unique within the rule. Behind the rule's identifier and a slash its own.")
+    begin: int | None = Field(
+        None, alias="from", ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="The smallest value in it; absent: any."
+    )
+    below: int | None = Field(
+        None, ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Values in it are below this one; absent: any."
+    )
+    then: Literal["pass", "shadow", "refuse", "case"] = Field(
+        description="shadow: pass, and count what refuse would; case: pass, and have a person look at it."
+    )
+    refuse_as: Refusal | None = Field(None, description="The reason of its refusals; by default that of the rule.")
+    text: Text = Field("", description="Why, for people.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.begin is not None and self.below is not None and self.below <= self.begin:
+            raise ValueError("below must be above from: nothing lies between them")
+        if self.refuse_as is not None and self.then not in ("refuse", "shadow"):
+            raise ValueError(f"refuse_as does nothing where then is {self.then}")
+        return self
+
+
 class RuleSection(Words):
-    """One rule. What it looks at, one measure, and at least one maximum of that; amounts need a currency."""
+    """One rule. What it looks at, one measure, and at least one maximum of that, or bands; amounts need a currency."""
 
     name: Name = Field(min_length=1, max_length=64, description="Unique. With the version its identifier.")
     per: Literal["card", "terminal", "merchant", "bin", "category", "identity"] = Field(
@@ -135,11 +189,16 @@ class RuleSection(Words):
     merchant_classes: Annotated[tuple[MerchantClass, ...], LISTED] = Field(
         (), description="Only merchants of these classes are looked at."
     )
+    measure: Literal["amount", "sum", "count", "declines", "decline_share", "merchants", "refund_excess"] | None = (
+        Field(None, description="What bands are of; with the request that is looked at. Shares are percent.")
+    )
+    bands: Annotated[tuple[BandSection, ...], LISTED] = Field((), description="Instead of maxima.")
+    exits: Annotated[tuple[ExitSection, ...], LISTED] = ()
     refuse_as: Refusal | None = Field(None, description="The reason of its refusals; by default as its maximum says.")
     shadow: bool = Field(False, description="Count what it would refuse, and refuse nothing.")
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _one_measure(self) -> Self:
         if self.kinds is not None and not self.kinds:
             raise ValueError("kinds must name at least one, or be left out")
         measures = [
@@ -147,20 +206,28 @@ class RuleSection(Words):
             self.declines_max is not None,
             self.merchants_max is not None,
             self.refund_excess_max is not None,
+            self.measure is not None,
         ]
         if sum(measures) == 0:
             raise ValueError(
-                "one of amount_max, count_max, single_amount_max, declines_max, merchants_max and refund_excess_max"
-                " is needed"
+                "one of amount_max, count_max, single_amount_max, declines_max, merchants_max, refund_excess_max, and"
+                " measure with bands is needed"
             )
         if sum(measures) > 1:
-            raise ValueError("declines_max, merchants_max and refund_excess_max stand alone: make a rule of each")
-        if self.refund_excess_max is not None and not set(self.kinds or GIVING_BACK) <= set(REFUNDS):
+            raise ValueError(
+                "declines_max, merchants_max, refund_excess_max and measure stand alone: make a rule of each"
+            )
+        if (self.measure is None) != (not self.bands):
+            raise ValueError("measure and bands belong together: bands say what follows from what is measured")
+        return self
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.is_of_refunds and not set(self.kinds or GIVING_BACK) <= set(REFUNDS):
             raise ValueError(f"refund_excess_max limits what gives money back: {', '.join(REFUNDS)}")
-        if self.merchants_max is not None and self.mode != "sliding":
-            raise ValueError("merchants_max has no fixed windows: it looks at the time before each request")
-        amounts = (self.amount_max, self.single_amount_max, self.refund_excess_max)
-        if self.currency is None and (any(amount is not None for amount in amounts) or self.looks_at_amounts):
+        if self.is_of_merchants and self.mode != "sliding":
+            raise ValueError("merchants have no fixed windows: the rule looks at the time before each request")
+        if self.currency is None and self.needs_currency:
             raise ValueError("amounts need a currency: sums of several currencies mean nothing")
         if self.amount_to is not None and self.amount_to < self.amount_from:
             raise ValueError("amount_to must not be below amount_from")
@@ -168,15 +235,56 @@ class RuleSection(Words):
 
     @model_validator(mode="after")
     def _over_some_time(self) -> Self:
-        windowed = self.single_amount_max is None or self.amount_max is not None or self.count_max is not None
+        windowed = self.measure != "amount" and (
+            self.single_amount_max is None or self.amount_max is not None or self.count_max is not None
+        )
         if self.mode == "month":
             if self.window_seconds is not None or not windowed or self.is_ban:
-                raise ValueError("mode month has the calendar's windows: it needs a maximum, and no window_seconds")
+                raise ValueError(
+                    "mode month has the calendar's windows: it needs a maximum or bands, no window_seconds"
+                )
         elif windowed and self.window_seconds is None and not self.is_ban:
-            raise ValueError("every maximum but single_amount_max, and a count_max of 0, needs window_seconds")
+            raise ValueError("every measure but single_amount_max, amount, and a count_max of 0, needs window_seconds")
         elif not windowed and self.window_seconds is not None:
             raise ValueError("window_seconds does nothing without a maximum within the window")
         return self
+
+    @model_validator(mode="after")
+    def _grades_together(self) -> Self:
+        names = [one.name for one in self.exits] + [band.name for band in self.bands]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names of exits and bands stand twice: {', '.join(twice)}")
+        for name in names:
+            _within(f"{self.name}@{VERSION_MAX}/{name}", WORDS_BYTES_MAX)
+        if never := unreached(self.bands):
+            raise ValueError(f"bands that nothing reaches, for those before hold all of it: {', '.join(never)}")
+        if self.is_of_merchants and (most := [band.name for band in self.bands if _top(band) > MEMBERS_MAX + 1]):
+            raise ValueError(f"merchants are told apart up to {MEMBERS_MAX + 1}; more is asked by {', '.join(most)}")
+        counts = self.window_ms > 0 and self.declines_max is None and not self.is_of_merchants
+        if any(one.requests_below for one in self.exits) and (not counts or self.measure == "declines"):
+            raise ValueError("requests_below needs a window in which requests are counted")
+        return self
+
+    @property
+    def is_of_merchants(self) -> bool:
+        """Whether it measures at how many merchants a card was."""
+        return self.merchants_max is not None or self.measure == "merchants"
+
+    @property
+    def is_of_refunds(self) -> bool:
+        """Whether it compares refunds with sales."""
+        return self.refund_excess_max is not None or self.measure == "refund_excess"
+
+    @property
+    def needs_currency(self) -> bool:
+        """Whether amounts are in it."""
+        amounts = (self.amount_max, self.single_amount_max, self.refund_excess_max)
+        return (
+            any(amount is not None for amount in amounts)
+            or self.looks_at_amounts
+            or self.measure in AMOUNT_VALUES
+            or any(one.amount_below for one in self.exits)
+        )
 
     @property
     def window_ms(self) -> int:
@@ -200,6 +308,28 @@ class RuleSection(Words):
             return (0, 0)
         begin, end = (int(time[:2]) * 60 + int(time[3:]) for time in self.hours.split("-"))
         return begin, end
+
+
+def _top(band: BandSection) -> int:
+    """The largest bound that a band names."""
+    return max(band.begin or 0, (band.below or 0) - 1)
+
+
+def unreached(bands: tuple[BandSection, ...]) -> list[str]:
+    """Names of bands all of whose values lie in bands before them."""
+    found = []
+    begins = sorted(
+        {-AMOUNT_MAX - 1, *(edge for band in bands for edge in (band.begin, band.below) if edge is not None)}
+    )
+    for place, band in enumerate(bands):
+        before = bands[:place]
+        if not any(_holds(band, value) and not any(_holds(one, value) for one in before) for value in begins):
+            found.append(band.name)
+    return found
+
+
+def _holds(band: BandSection, value: int) -> bool:
+    return (band.begin is None or band.begin <= value) and (band.below is None or value < band.below)
 
 
 class BinSection(Section):
@@ -281,6 +411,8 @@ class RiskRules(Section):
             raise ValueError(f"limits and rules have the same names: {', '.join(twice)}")
         if len(self.all_rules) > RULES_MAX:
             raise ValueError(f"there may be {RULES_MAX} limits and rules together")
+        if sum(len(rule.exits) + len(rule.bands) for rule in self.all_rules) > GRADES_MAX:
+            raise ValueError(f"there may be {GRADES_MAX} exits and bands of all rules together")
         if self.countries is None and (names := [rule.name for rule in self.all_rules if rule.countries]):
             raise ValueError(f"rules that look at countries need [countries]: {', '.join(names)}")
         if self.card_types is None and (names := [rule.name for rule in self.all_rules if rule.card_types]):

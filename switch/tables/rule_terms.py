@@ -12,6 +12,50 @@ ANY_AMOUNT = (1 << 63) - 1
 FILE_VERSION = 1
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExitTerms:
+    """When a rule is left without deciding anything: all of this holds.
+
+    Attributes:
+        name: Unique within its rule.
+        text: Why, for people.
+        amount_below: Amounts below this one, in minor units; 0: any.
+        requests_below: While fewer requests were counted in the window; 0: however many were.
+        entries: Bit n for entry mode n of ``ENTRY_MODES``.
+        categories: Of merchants, ISO 18245; empty: any.
+        merchants: Identifiers; empty: any.
+    """
+
+    name: str
+    text: str = ""
+    amount_below: int = 0
+    requests_below: int = 0
+    entries: int = ALL_ENTRIES
+    categories: tuple[int, ...] = ()
+    merchants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BandTerms:
+    """What follows when what a rule measures lies here; of several bands that hold it, the first one counts.
+
+    Attributes:
+        name: Unique within its rule.
+        text: Why, for people.
+        begin: The smallest value; None: there is none.
+        below: The value behind the largest one; None: there is none.
+        then: One of ``THENS`` but ``exit``.
+        refuse_as: One of ``REFUSALS``; empty: that of the rule.
+    """
+
+    name: str
+    text: str = ""
+    begin: int | None = None
+    below: int | None = None
+    then: str = "pass"
+    refuse_as: str = ""
+
+
 @dataclass(kw_only=True)
 class RuleTerms:
     """What one rule counts, and what it allows.
@@ -42,6 +86,9 @@ class RuleTerms:
         countries: Issuers' countries that are looked at, numeric ISO 3166-1; empty: all.
         refuse_as: One of ``REFUSALS``; empty: the limit on amounts or on counts.
         is_shadow: What it would refuse is counted, and not refused.
+        value: What its bands are of: one of ``VALUES``; empty: it has none.
+        exits: When it is left, in this order, before it decides.
+        bands: What it decides, in this order; a value that none of them holds passes.
     """
 
     name: str
@@ -69,6 +116,9 @@ class RuleTerms:
     countries: tuple[int, ...] = ()
     refuse_as: str = ""
     is_shadow: bool = False
+    value: str = ""
+    exits: tuple[ExitTerms, ...] = ()
+    bands: tuple[BandTerms, ...] = ()
 
     @property
     def id(self) -> str:

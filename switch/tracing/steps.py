@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from switch.dialect.reasons import Reason
 from switch.tracing.references import claimed
-from switch.tracing.story import ACCEPTING, Record, Story, reason_of
+from switch.tracing.story import ACCEPTING, Record, Story, reason_of, rule_words
 from switch.tracing.verdict import CAUSE_WORDS
 
 UNACKNOWLEDGED = "the issuer never acknowledged: money must be cleared by hand"
@@ -79,6 +79,8 @@ def _told(story: Story, record: Record, response_code: str | None) -> Iterator[t
         yield f"partition {claim['claimant']}", f"{claimed(claim)} {CLAIM_WORDS[record.get('state', '')]}"
     elif sort == "REFERS":
         yield f"partition {record['keeper']}", "has granted it a claim when it had gone on without"
+    elif sort == "RULED":
+        yield "risk control", f"lets it go on and raises a case: {rule_words(record['rule'])}"
     elif sort == "DELIVERED":
         yield listener, f"{_left(story, record)} left to the terminal"
     else:

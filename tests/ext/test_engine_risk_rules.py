@@ -7,7 +7,7 @@ import pytest
 from switch.dialect.kinds import Kind
 from switch.dialect.model import ENTRY_MODES
 from switch.tables.risk import Risk
-from switch.tables.rule_terms import RuleTerms
+from switch.tables.rule_terms import BandTerms, RuleTerms
 from switch.tables.time_windows import WindowTable
 from tests.ext.journal_world import JournalWorld, records_of
 from tests.ext.test_engine_advice import advice
@@ -102,3 +102,34 @@ def test_what_is_not_approved_counts_for_declines_alone(make_world):
     world = make_world(risk=risk_of(limit(count_max=1), limit(name="declines", measure="declines", count_max=2)))
     assert [answered(world, "51"), answered(world)] == ["51", "00"]
     assert answered(world) == "65"
+
+
+LOOK = BandTerms(name="look", begin=1, below=5, then="case", text=REASON)
+WILD = BandTerms(name="wild", begin=5, then="refuse", refuse_as="suspected-fraud", text="too often")
+
+
+def test_the_journal_names_the_band_that_refuses_and_the_one_that_raises_a_case():
+    rule = limit(version=12, value="count", bands=(LOOK, WILD), source=SOURCE)
+    world = JournalWorld(risk=risk_of(rule))
+    state = world.engine.state
+    state.risk.use_registry(state.registry)
+    assert [answered(world) for _ in range(5)] == ["00"] * 4 + ["59"]
+    world.sync()
+    records = records_of(world.memory)[0]
+    asked = [record["position"] for record in records if record["type"] == "INTENT"]
+    ruled = [record for record in records if record["type"] == "RULED"]
+    assert [record["request"] for record in ruled] == asked
+    assert ruled[0]["rule"] == {"id": "limit@12/look", "reason": REASON, "source": SOURCE}
+    refused = [record["rule"] for record in records if record["type"] == "OUTCOME" and "rule" in record]
+    assert refused == [{"id": "limit@12/wild", "reason": "too often", "source": SOURCE}]
+    assert [case[:2] for case in state.risk.raised] == [("limit@12/look", REASON)] * 4
+    assert [case[4:] for case in state.risk.raised] == [(state.partition, position) for position in asked]
+    assert JournalWorld(world.memory.copy(), now_s=200.0).replayed.remembered == 5
+
+
+def test_cases_that_nobody_takes_are_bounded(make_world):
+    world = make_world(risk=risk_of(limit(value="amount", window_ms=0, bands=(BandTerms(name="all", then="case"),))))
+    world.engine.state.risk.use_registry(world.engine.state.registry)
+    for _ in range(300):
+        answered(world)
+    assert len(world.engine.state.risk.raised) == 256

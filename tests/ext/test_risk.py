@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from switch.dialect.kinds import Kind
 from switch.dialect.reasons import Reason
 from switch.files.problems import ConfigError
+from switch.tables.card_hashes import card_hash, keyed_hash
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
-from switch.tables.risk import Risk, card_hash, keyed_hash
+from switch.tables.risk import Risk
 from switch.tables.rule_terms import RuleTerms
 from switch.tables.time_windows import WindowTable
 

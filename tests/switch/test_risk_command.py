@@ -9,7 +9,7 @@ from switch.check.configuration import check_config
 from switch.cli.main import app
 from switch.keys import Key, KeyFile, load_master_key
 from switch.samples.copying import write_sample
-from switch.tables.risk import card_hash
+from switch.tables.card_hashes import card_hash
 
 SECRET = bytes(range(16))
 CARDS = ("6225000000000014", "4111111111111111")

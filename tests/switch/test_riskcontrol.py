@@ -10,8 +10,9 @@ from switch.dialect.kinds import Kind
 from switch.dialect.model import ENTRY_MODES
 from switch.dialect.reasons import Reason
 from switch.files.problems import ConfigError
+from switch.tables.card_hashes import card_hash
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS, Registry
-from switch.tables.risk import PAST_MS, Risk, card_hash
+from switch.tables.risk import PAST_MS, Risk
 from switch.tables.risk_files import load_risk
 from switch.tables.risk_rules import RiskRules
 
@@ -37,7 +38,8 @@ def load(tmp_path: Path, registry: Registry):
 
 
 ONE_IS_NEEDED = (
-    "one of amount_max, count_max, single_amount_max, declines_max, merchants_max and refund_excess_max is needed"
+    "one of amount_max, count_max, single_amount_max, declines_max, merchants_max, refund_excess_max, and measure with"
+    " bands is needed"
 )
 
 
@@ -55,7 +57,7 @@ def buy(risk: Risk, pan: str = "4000001234567890", amount: int = 100, **options:
 
 def test_the_sample(registry: Registry) -> None:
     risk = load_risk(SAMPLE / "risk.toml", {}, registry)
-    assert risk.rule_count == 10
+    assert risk.rule_count == 11
     assert buy(risk, amount=50_000_01) is Reason.AMOUNT_LIMIT
     codes = [buy(risk, amount=50_000_00) for _ in range(2_001)]
     assert (set(codes[:-1]), codes[-1]) == ({Reason.APPROVED}, Reason.AMOUNT_LIMIT)
@@ -204,7 +206,11 @@ def test_every_problem_of_the_file_is_told(load) -> None:
             "limits[2]",
             "amounts need a currency: sums of several currencies mean nothing",
         ),
-        ("risk.toml", "limits[3]", "every maximum but single_amount_max, and a count_max of 0, needs window_seconds"),
+        (
+            "risk.toml",
+            "limits[3]",
+            "every measure but single_amount_max, amount, and a count_max of 0, needs window_seconds",
+        ),
         ("risk.toml", "limits[4]", "window_seconds does nothing without a maximum within the window"),
         ("risk.toml", "limits[5].kinds[0]", "unknown kind 'sale'; known are " + ", ".join(k.label for k in Kind)),
         ("risk.toml", "limits[6]", "kinds must name at least one, or be left out"),
@@ -245,6 +251,10 @@ def test_too_many_bins_over_one_card(load) -> None:
 # Rules.
 
 
+def band(*terms: str, name: str = "b") -> str:
+    return "\n".join(["[[rules.bands]]", f'name = "{name}"', 'then = "pass"', *terms, ""])
+
+
 def rules_of(text: str) -> str:
     return f'[[rules]]\nname = "a"\nper = "card"\n{text}\n'
 
@@ -255,7 +265,7 @@ def rules_of(text: str) -> str:
         ("count_max = 1\nmerchants_max = 2", "stand alone: make a rule of each"),
         ("declines_max = 1", "needs window_seconds"),
         ("window_seconds = 1\nmerchants_max = 8", "needed at most 7, got 8"),
-        ('window_seconds = 1\nmerchants_max = 2\nmode = "fixed"', "merchants_max has no fixed windows"),
+        ('window_seconds = 1\nmerchants_max = 2\nmode = "fixed"', "merchants have no fixed windows"),
         (
             'window_seconds = 1\nrefund_excess_max = 5\ncurrency = "156"\nkinds = ["purchase"]',
             "limits what gives money back: refund, void, completion_void",
@@ -271,8 +281,29 @@ def rules_of(text: str) -> str:
         ('count_max = 0\ncard_types = ["gold"]', "needed 'credit', 'debit' or 'prepaid', got \"gold\""),
         ('mode = "month"\nwindow_seconds = 60\ncount_max = 1', "mode month has the calendar's windows"),
         ('mode = "month"\ncurrency = "156"\nsingle_amount_max = 1', "mode month has the calendar's windows"),
-        ('mode = "month"\nmerchants_max = 2', "merchants_max has no fixed windows"),
+        ('mode = "month"\nmerchants_max = 2', "merchants have no fixed windows"),
         (f'count_max = 0\ntext = "{"é" * 128}"', "is 256 bytes long in UTF-8; it may be 255"),
+        ('measure = "count"\nwindow_seconds = 1', "measure and bands belong together"),
+        ('count_max = 0\n[[rules.bands]]\nname = "b"\nthen = "pass"', "measure and bands belong together"),
+        (f'count_max = 0\nmeasure = "count"\n{band()}', "stand alone: make a rule of each"),
+        (f'measure = "count"\n{band()}', "needs window_seconds"),
+        (f'measure = "amount"\n{band()}', "amounts need a currency"),
+        (f'measure = "amount"\ncurrency = "156"\nwindow_seconds = 1\n{band()}', "window_seconds does nothing"),
+        (f'measure = "count"\nwindow_seconds = 1\n{band("from = 5")}{band("below = 2")}', "stand twice: b"),
+        (f'measure = "count"\nwindow_seconds = 1\n{band("from = 5", "below = 5")}', "nothing lies between them"),
+        (
+            'measure = "count"\nwindow_seconds = 1\n'
+            + band("below = 5")
+            + band("from = 3", name="c")
+            + band("from = 1", "below = 9", name="d"),
+            "bands that nothing reaches, for those before hold all of it: d",
+        ),
+        (f'measure = "merchants"\nwindow_seconds = 1\n{band("from = 9")}', "told apart up to 8; more is asked by b"),
+        (f'measure = "merchants"\nwindow_seconds = 1\nmode = "fixed"\n{band()}', "merchants have no fixed windows"),
+        (f'measure = "count"\nwindow_seconds = 1\n{band(name="B")}', "needed text of the form"),
+        ('count_max = 0\n[[rules.exits]]\nname = "e"', "else the rule would never decide"),
+        ('count_max = 0\n[[rules.exits]]\nname = "e"\nrequests_below = 2', "needs a window in which requests"),
+        ('count_max = 0\n[[rules.exits]]\nname = "e"\namount_below = 2', "amounts need a currency"),
         (
             'count_max = 0\n[[limits]]\nname = "a"\nper = "card"\ncount_max = 0',
             "limits and rules have the same names: a",
@@ -376,3 +407,37 @@ def test_rules_of_the_file_are_laid_out(load, tmp_path: Path) -> None:
         assert buy(risk, entry_mode=entry_mode) is Reason.COUNT_LIMIT
     assert buy(risk, kind=Kind.REFUND, amount=101, merchant=1) is Reason.APPROVED
     assert risk.shadowed[-1] == 1
+
+
+def test_bands_and_exits_of_the_file_are_laid_out(load) -> None:
+    risk = load(
+        rules_of(
+            """
+            version = 2
+            window_seconds = 60
+            measure = "count"
+            currency = "156"
+            [[rules.exits]]
+            name = "small"
+            amount_below = 10
+            [[rules.bands]]
+            name = "calm"
+            below = 3
+            then = "pass"
+            [[rules.bands]]
+            name = "look"
+            from = 3
+            below = 4
+            then = "case"
+            [[rules.bands]]
+            name = "wild"
+            from = 4
+            then = "refuse"
+            refuse_as = "suspected-fraud"
+            """
+        )
+    )
+    assert [buy(risk) for _ in range(4)] == [Reason.APPROVED] * 3 + [Reason.SUSPECTED_FRAUD]
+    assert buy(risk, amount=9) is Reason.APPROVED
+    assert risk.grades == {"a@2/small": "exit", "a@2/calm": "pass", "a@2/look": "case", "a@2/wild": "refuse"}
+    assert risk.graded == [1, 2, 1, 1]

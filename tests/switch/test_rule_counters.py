@@ -4,7 +4,7 @@ from switch.base.stats import Stats
 from switch.dialect.kinds import Kind
 from switch.server.gauges import rule_counters
 from switch.tables.risk import OWN_RULES, Risk
-from switch.tables.rule_terms import RuleTerms
+from switch.tables.rule_terms import BandTerms, RuleTerms
 from switch.tables.time_windows import WindowTable
 
 
@@ -26,3 +26,27 @@ def test_each_rule_counts_what_it_refuses_and_what_it_would() -> None:
     assert 'authswitch_risk_shadow_total{rule="trial@2"} 3' in told
     assert 'authswitch_risk_refused_total{rule="cards@1"} 0' in told
     assert sum(line.startswith("authswitch_risk_refused_total{") for line in told) == len(OWN_RULES) + 2
+
+
+def test_each_band_counts_what_it_decides() -> None:
+    bands = (
+        BandTerms(name="low", below=10),
+        BandTerms(name="look", begin=10, below=20, then="case"),
+        BandTerms(name="trial", begin=20, below=30, then="shadow"),
+        BandTerms(name="high", begin=30, then="refuse"),
+    )
+    stats = Stats(1 << 16)
+    risk = Risk.build(None, WindowTable(16), rules=[RuleTerms(name="a", version=3, value="amount", bands=bands)])
+    for amount in (5, 15, 25, 35, 36):
+        risk.check_request(Kind.PURCHASE, pan="4000001234567890", amount_minor=amount)
+    for counter in rule_counters(stats, risk):
+        counter.take()
+    told = set(stats.exposition().decode().splitlines())
+    assert {line for line in told if "a@3/" in line} == {
+        'authswitch_risk_band_total{rule="a@3/low",then="pass"} 1',
+        'authswitch_risk_band_total{rule="a@3/look",then="case"} 1',
+        'authswitch_risk_band_total{rule="a@3/trial",then="shadow"} 1',
+        'authswitch_risk_band_total{rule="a@3/high",then="refuse"} 2',
+        'authswitch_risk_refused_total{rule="a@3/high"} 2',
+        'authswitch_risk_shadow_total{rule="a@3/trial"} 1',
+    }

@@ -66,3 +66,44 @@ async def test_counts_survive_a_restart_and_refusals_name_their_rule(installatio
         status, output, _ = await authswitch("journal", "dump", daemon.config, "--json")
         rules = [record["rule"] for record in map(json.loads, output.splitlines()) if "rule" in record]
         assert rules == [{"id": "card-hour@4", "reason": "two payments an hour", "source": "order 12, art. 3"}]
+
+
+OFTEN = """
+[[rules]]
+name = "often"
+version = 3
+per = "card"
+window_seconds = 3600
+measure = "count"
+[[rules.bands]]
+name = "first"
+below = 2
+then = "pass"
+[[rules.bands]]
+name = "look"
+from = 2
+below = 5
+then = "case"
+[[rules.bands]]
+name = "too-often"
+from = 5
+then = "refuse"
+text = "five payments an hour"
+"""
+
+
+async def test_a_band_refuses_by_its_name_and_another_one_raises_a_case(installation):
+    installation.journal = {"mode": "files", "directory": "journal"}
+    installation.risk = OFTEN
+    async with one_bank(installation), running(installation) as daemon:
+        assert await codes(installation, daemon, 5) == ["00"] * 4 + ["65"]
+        for line in (
+            'authswitch_risk_band_total{rule="often@3/first",then="pass"} 1',
+            'authswitch_risk_band_total{rule="often@3/look",then="case"} 3',
+            'authswitch_risk_refused_total{rule="often@3/too-often"} 1',
+        ):
+            await until(lambda line=line: has_series(daemon, line))
+        status, output, _ = await authswitch("trace", daemon.config, "*0014", "--all")
+        assert status == 0
+        assert output.count("lets it go on and raises a case: rule often@3/look") == 3
+        assert "rule often@3/too-often: five payments an hour" in output
