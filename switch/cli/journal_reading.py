@@ -16,7 +16,7 @@ from switch.config import Config, ConfigError, load_config
 from switch.config.key_file import read_journal_keys
 from switch.files.datafile import read_toml_text
 from switch.files.lines import key_lines
-from switch.journal.opening import PartitionReader, open_partitions
+from switch.journal.opening import PartitionReader, open_nodes
 from switch.journal.partitions import PartitionsError
 from switch.journal.replay import JournalDamaged
 from switch.keys import KeyFileError
@@ -29,21 +29,32 @@ DirectoryOption = Annotated[
     Path | None,
     typer.Option("--directory", help="A copy of the journal's folder, or of one partition's, instead of CONFIG's."),
 ]
+DirectoriesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--directory",
+        help="A copy of the journal's folder instead of CONFIG's; give one of each node, all of one switch.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @contextmanager
-def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterator[list[PartitionReader]]:
-    """The journals of all partitions that a configuration names, where they have begun.
+def reading(
+    config: Config, directory: Path | Sequence[Path] | None, *, as_json: bool
+) -> Iterator[list[PartitionReader]]:
+    """The journals of all partitions of a configuration, or of other directories, where they have begun.
 
     It ends the command in words when they cannot be read.
     """
-    where = config.journal.directory if directory is None else directory
-    if where is None or config.keys is None:
-        fail(without_journal(config, has_folder=where is not None), EXIT_ASKED_WRONGLY)
+    given = [directory] if isinstance(directory, Path) else list(directory or ())
+    folders = given or [folder for folder in (config.journal.directory,) if folder is not None]
+    where = ", ".join(map(str, folders))
+    if not folders or config.keys is None:
+        fail(without_journal(config, has_folder=bool(folders)), EXIT_ASKED_WRONGLY)
     try:
         keys = read_journal_keys(config.keys)
-        begun = [one for one in open_partitions(where, keys) if one.reader.segments]
+        begun = [one for one in open_nodes(folders, keys) if one.reader.segments]
         if not begun:
             fail(f"{where}: no journal is in this folder: it has no file of a segment (NUMBER.journal)")
         yield begun
@@ -63,7 +74,7 @@ def reading(config: Config, directory: Path | None, *, as_json: bool) -> Iterato
             raise typer.Exit(EXIT_FAILED) from error
         fail(str(error))
     except OSError as error:
-        fail(words_of(error, where))
+        fail(words_of(error, folders[0]))
 
 
 def not_here(partitions: Sequence[PartitionReader]) -> str:

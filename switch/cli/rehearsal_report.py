@@ -37,6 +37,7 @@ class Report:
             "from": self._shown(found.begins_us),
             "to": self._shown(found.ends_us),
             "rules": {rule: _facts(hit) for rule, hit in _most_first(found.rules)},
+            "bands": {name: {"then": found.thens[name], **_facts(hit)} for name, hit in found.bands.items()},
             "difference": {
                 "newly_refused": _facts(found.newly),
                 "no_more_refused": _facts(found.no_more),
@@ -56,11 +57,15 @@ class Report:
         for rule, hit in _most_first(found.rules):
             yield ""
             yield f"rule {rule}: {_counted(hit)}"
-            yield f"  approved and never taken back: {hit.stood:,}, {_sums(hit.stood_sums)}"
-            yield f"  cards {len(hit.cards):,}, terminals {len(hit.terminals):,}, merchants {len(hit.merchants):,}"
-            for merchant, requests in hit.merchants.most_common(MERCHANTS_SHOWN):
-                yield f"  merchant {merchant}: {requests:,}"
-        if not found.rules:
+            yield from _whom(hit)
+        for name, hit in found.bands.items():
+            yield ""
+            yield f"{'exit' if found.thens[name] == 'exit' else 'band'} {name}, {found.thens[name]}: {_counted(hit)}"
+            if hit.requests and found.thens[name] not in ("pass", "exit"):
+                yield from _whom(hit)
+        if not found.rules and not any(
+            _refuses(found.thens[name]) and hit.requests for name, hit in found.bands.items()
+        ):
             yield "no rule would have refused any of them"
         yield ""
         yield "against the rules in force:"
@@ -72,6 +77,17 @@ class Report:
         if wall_us is None:
             return None
         return datetime.fromtimestamp(wall_us / 1e6, UTC).astimezone(self._zone).isoformat(timespec="seconds")
+
+
+def _whom(hit: Hit) -> Iterator[str]:
+    yield f"  approved and never taken back: {hit.stood:,}, {_sums(hit.stood_sums)}"
+    yield f"  cards {len(hit.cards):,}, terminals {len(hit.terminals):,}, merchants {len(hit.merchants):,}"
+    for merchant, requests in hit.merchants.most_common(MERCHANTS_SHOWN):
+        yield f"  merchant {merchant}: {requests:,}"
+
+
+def _refuses(then: str) -> bool:
+    return then in ("refuse", "shadow")
 
 
 def _most_first(rules: dict[str, Hit]) -> list[tuple[str, Hit]]:

@@ -21,7 +21,7 @@ from switch.cli.journal_reading import (
     EXIT_ASKED_WRONGLY,
     AsJson,
     ConfigFile,
-    DirectoryOption,
+    DirectoriesOption,
     fail,
     load,
     not_here,
@@ -82,7 +82,7 @@ def hash_(config: ConfigFile) -> None:
 def rehearse(
     config: ConfigFile,
     rules: Annotated[Path, typer.Argument(metavar="RULES", help="The file of risk rules to rehearse.")],
-    directory: DirectoryOption = None,
+    directory: DirectoriesOption = None,
     *,
     days: Annotated[int, typer.Option("--days", min=1, max=DAYS_MAX, help="So many last days are looked at.")] = 7,
     as_json: AsJson = False,
@@ -91,7 +91,8 @@ def rehearse(
 
     The rules decide as they would on the path. What they let through ends as it did. Rules in shadow are told, too.
     Last comes what would have been otherwise than with the rules in force, those of CONFIG. It runs beside the daemon
-    or without one.
+    or without one. Of several nodes, give the journal of each by --directory: their requests are taken in the order of
+    time, and counted together.
 
     Example: authswitch risk rehearse /etc/authswitch/switch.toml new-risk.toml --days 7
     """

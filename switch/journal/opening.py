@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from switch.journal.disk import FileDisk
-from switch.journal.partitions import places, read_layout
+from switch.journal.partitions import PartitionsError, places, read_layout
 from switch.journal.replay import JournalDamaged, JournalReader
 from switch.machine.partitioning import partition_of
 
@@ -92,3 +92,29 @@ def open_partitions(directory: Path, keys: bytes) -> list[PartitionReader]:
             reader = open_reader(place.folder, keys)
         opened.append(PartitionReader(place.partition, count, place.folder, reader))
     return opened
+
+
+def open_nodes(directories: Sequence[Path], keys: bytes) -> list[PartitionReader]:
+    """The same of the directories of several nodes, which are one switch together; by the partitions' numbers.
+
+    Raises:
+        OSError: A folder or a file cannot be read.
+        JournalDamaged: The head of a segment is damaged.
+        PartitionsError: A directory is not laid out as it must be, or they are not of one switch.
+    """
+    opened: dict[int, tuple[Path, PartitionReader]] = {}
+    for directory in directories:
+        for one in open_partitions(directory, keys):
+            first, other = next(iter(opened.values()), (directory, one))
+            if one.partitions != other.partitions:
+                raise PartitionsError(
+                    f"{directory}: is of a switch with {one.partitions} partitions, and {first} of one with"
+                    f" {other.partitions}: these are no nodes of one switch"
+                )
+            if one.partition in opened:
+                raise PartitionsError(
+                    f"{directory}: has partition {one.partition}, and so has {opened[one.partition][0]}: what is in"
+                    " both would count twice"
+                )
+            opened[one.partition] = (directory, one)
+    return [opened[number][1] for number in sorted(opened)]

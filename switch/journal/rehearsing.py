@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -60,6 +60,8 @@ class Rehearsal:
         begins_us: When the first one was asked; None: there is none.
         ends_us: When the last one was.
         rules: By the identifier of the rule; of a rule in shadow what it would have refused.
+        bands: What each exit and band has decided about, in the order of the file.
+        thens: What follows from each of them.
         newly: What the rehearsed rules refuse, and those in force do not.
         no_more: What the rules in force refuse, and the rehearsed ones do not.
         as_before: What both refuse.
@@ -69,6 +71,8 @@ class Rehearsal:
     begins_us: int | None = None
     ends_us: int | None = None
     rules: dict[str, Hit] = field(default_factory=dict)
+    bands: dict[str, Hit] = field(default_factory=dict)
+    thens: Mapping[str, str] = field(default_factory=dict)
     newly: Hit = field(default_factory=Hit)
     no_more: Hit = field(default_factory=Hit)
     as_before: Hit = field(default_factory=Hit)
@@ -79,7 +83,8 @@ class Rehearsal:
         self.begins_us = one.wall_us if self.begins_us is None else self.begins_us
         self.ends_us = one.wall_us
         for rule in hit_by:
-            self.rules.setdefault(rule, Hit()).take(one)
+            if rule not in self.thens:
+                self.rules.setdefault(rule, Hit()).take(one)
         if refused and refused_before:
             self.as_before.take(one)
         elif refused:
@@ -107,7 +112,9 @@ def rehearsed(
         OSError: A file cannot be read.
         JournalDamaged: A place cannot be read.
     """
-    told = Rehearsal()
+    grades = rules.grades
+    told = Rehearsal(bands={name: Hit() for name in grades}, thens=grades)
+    decided = rules.graded
     reaches_ms = max(rules.window_max_ms, 0 if in_force is None else in_force.window_max_ms)
     for one in requests_by_time(partitions, from_us - reaches_ms * US_A_MS):
         before, was_refused = ([], False) if in_force is None else rehearse(in_force, registry, one)
@@ -115,6 +122,11 @@ def rehearsed(
         if one.wall_us >= from_us:
             hit_by = [rules.rule_ids[number] for number in numbers]
             told.take(one, hit_by, refused=is_refused, refused_before=was_refused and bool(before))
+        if grades:
+            before_this, decided = decided, rules.graded
+            for name, earlier, count in zip(grades, before_this, decided, strict=True):
+                if count != earlier and one.wall_us >= from_us:
+                    told.bands[name].take(one)
     return told
 
 

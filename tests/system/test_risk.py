@@ -6,6 +6,8 @@ import pytest
 
 from .conftest import running
 from .daemon import until
+from .installation import TERMINALS
+from .nodes import Nodes
 from .terminal import Terminal
 from .test_trace import authswitch
 from .unruly import one_bank
@@ -90,6 +92,41 @@ from = 5
 then = "refuse"
 text = "five payments an hour"
 """
+
+
+async def test_journals_of_all_nodes_are_rehearsed_as_one_switch_would_have_counted(installation, new_installation):
+    async with one_bank(installation), Nodes(installation, new_installation()) as nodes:
+        for terminal in TERMINALS[:6]:
+            async with await Terminal.connect(installation, nodes.ports[0], "iso87-ascii") as line:
+                assert await line.code(terminal=terminal) == "00"
+    config, rules = nodes.daemons[0].config, installation.folder / "often.toml"
+    rules.write_text(OFTEN)
+    folders = [str(one.folder / "journal") for one in nodes.installations]
+
+    async def rehearsed(*directories):
+        options = [part for folder in directories for part in ("--directory", folder)]
+        status, output, errors = await authswitch("risk", "rehearse", config, rules, "--json", *options)
+        assert (status, errors) == (0, "")
+        return json.loads(output)
+
+    whole = await rehearsed(*folders)
+    assert (whole["requests"], whole["not_here"]) == (6, None)
+    shown = {name: (band["then"], band["requests"]) for name, band in whole["bands"].items()}
+    assert shown == {"often@3/first": ("pass", 1), "often@3/look": ("case", 3), "often@3/too-often": ("refuse", 2)}
+    assert whole["difference"]["newly_refused"]["requests"] == 2
+    assert await rehearsed(*reversed(folders)) == whole
+    parts = [await rehearsed(folder) for folder in folders]
+    assert sum(part["requests"] for part in parts) == 6
+    assert sum(part["bands"]["often@3/first"]["requests"] for part in parts) == 2, "each knows a part"
+    assert all("there is no journal of partition" in part["not_here"] for part in parts)
+    status, output, errors = await authswitch("risk", "rehearse", config, rules, *2 * ("--directory", folders[0]))
+    assert status == 1
+    assert "would count twice" in errors
+    status, output, _ = await authswitch(
+        "risk", "rehearse", config, rules, "--directory", folders[0], "--directory", folders[1]
+    )
+    assert status == 0
+    assert "band often@3/too-often, refuse: 2 requests, " in output
 
 
 async def test_a_band_refuses_by_its_name_and_another_one_raises_a_case(installation):
