@@ -231,6 +231,7 @@ class Daemon:
             "listeners": [port.status() for port in self._ports],
             "links": link_rows(self._states),
             **held_rows(self._rules.holds),
+            **self._rulebooks.status(),
             **({} if self._nodes is None or not self._config.nodes else {"nodes": self._nodes.status()}),
             "partitions": [
                 {

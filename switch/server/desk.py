@@ -136,6 +136,7 @@ class Desk:
             "listeners": _merged([status["listeners"] for status in statuses]),
             "links": _merged([status["links"] for status in statuses]),
             **joined_held(statuses),
+            **_joined_rulebooks(statuses),
             **_joined_nodes(statuses),
             "workers": [self._row(seat, answers, missing) for seat in self._seats],
             "partitions": self._partitions(statuses),
@@ -284,6 +285,27 @@ def _joined_nodes(statuses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What each worker says of those of other machines, where there are such."""
     rows = [row for status in statuses for row in status.get("nodes", ())]
     return {"nodes": rows} if rows else {}
+
+
+def _joined_rulebooks(statuses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Which versions of the store's risk rules and BIN table are in force, where they are of a store.
+
+    Workers take another one each for itself: ``version`` is the lowest of theirs.
+    """
+    by_kind: dict[str, list[Mapping[str, Any]]] = {}
+    for status in statuses:
+        for row in status.get("rulebooks", ()):
+            by_kind.setdefault(row["rulebook"], []).append(row)
+    rows = [
+        {
+            "rulebook": kind,
+            "version": min(row["version"] for row in same),
+            "newest": max(row["newest"] for row in same),
+            "reason": "; ".join(dict.fromkeys(row["reason"] for row in same if row["reason"])) or None,
+        }
+        for kind, same in by_kind.items()
+    ]
+    return {"rulebooks": rows} if rows else {}
 
 
 def _worst_terminals(statuses: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:

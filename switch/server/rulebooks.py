@@ -5,8 +5,8 @@ A switch without a store does not load what a database needs: it is much, and ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from switch.base.stats import Stats
 from switch.check.parts import Parts
@@ -27,6 +27,10 @@ class FixedRulebooks:
 
     def __init__(self, stats: Stats) -> None:
         RulebookGauges(stats)
+
+    def status(self) -> Mapping[str, Any]:
+        """There are no versions."""
+        return {}
 
     async def begin(self) -> None:
         """There is nothing more than what was loaded."""

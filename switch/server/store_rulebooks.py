@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from switch.base.error_words import words_of
 from switch.base.log import get_logger
@@ -26,12 +27,14 @@ from switch.server.rulebook_gauges import RulebookGauges
 from switch.server.rules_in_force import RulesInForce
 from switch.store.opening import Store
 from switch.store.problems import RefusedError, StoreError
-from switch.tables.risk_files import load_risk
+from switch.tables.risk import Risk
+from switch.tables.risk_files import load_risk, read_rules
 from switch.tables.route_files import load_routes
 
 POLL_SECONDS = 0.25
 AFTER_FAILURE_SECONDS = 2.0
 AWAY = "the store is away: what was in force of it stays in force"
+WAITS = "risk rules are in force, and their windows_max waits for a restart"
 REFUSED = "what is in force in the store is refused, and the former version kept"
 WELL = "what is in force follows the store again"
 WHAT = {**TITLES, holds.KIND: holds.TITLE}
@@ -88,6 +91,7 @@ class RulebookKeeper:
         self._known = {kind: loaded.get(kind) or nothing_of(kind) for kind in self._folders}
         self._uncopied: dict[str, InForce] = {}
         self._troubles: dict[str, str] = {}
+        self._waits = ""
         self._is_serving = False
         self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
@@ -99,7 +103,20 @@ class RulebookKeeper:
     @property
     def troubles(self) -> Sequence[str]:
         """Why what is in force may not be as the store has it, or a start without it would not know of it."""
-        return [*self._troubles.values()]
+        return [*self._troubles.values(), *((self._waits,) if self._waits else ())]
+
+    def status(self) -> Mapping[str, Any]:
+        """Which versions are in force in this worker, and why it takes no other one."""
+        rows = [
+            {
+                "rulebook": kind,
+                "version": one.version,
+                "newest": one.version,
+                "reason": self._troubles.get(kind) or self._troubles.get("") or None,
+            }
+            for kind, one in self._known.items()
+        ]
+        return {"rulebooks": rows}
 
     async def begin(self) -> None:
         """Take what the copy and the store have beyond what was loaded, before a journal is replayed.
@@ -186,13 +203,21 @@ class RulebookKeeper:
             fresh = load_risk(
                 one.rulebook, _KeysWhenAsked(self._config, self._keys), self._rules.registry, self._rules.risk
             )
-            return lambda: self._rules.use_risk(fresh, is_serving=self._is_serving)
+            return partial(self._use_risk, fresh, read_rules(one.rulebook).windows_max)
         if one.kind == ENDPOINTS:
             return partial(self._rules.use_links, load_endpoints(one.rulebook, self._config))
         if one.kind == holds.KIND:
             return partial(self._rules.use_holds, holds.holds_of(one.body))
         routes = load_routes(one.rulebook, [link.name for link in self._config.links])
         return partial(self._rules.use_routes, routes)
+
+    def _use_risk(self, risk: Risk, windows_max: int) -> None:
+        """Put rules in force with the windows of those before them, which are as many as those had at the start."""
+        self._rules.use_risk(risk, is_serving=self._is_serving)
+        self._waits = ""
+        if windows_max != risk.windows.room:
+            self._waits = f"{WAITS}: {windows_max} windows, where there are {risk.windows.room} since the start"
+            log.warning(WAITS, windows_max=windows_max, windows=risk.windows.room)
 
     async def _write_copies(self) -> None:
         for kind, one in list(self._uncopied.items()):

@@ -48,6 +48,7 @@ class Nodes:
         listeners = first.listeners
         second.links, second.routes = first.links, first.routes
         second.limits, second.risk = first.limits, first.risk
+        second.store_url, second.has_rulebooks_in_store = first.store_url, first.has_rulebooks_in_store
         self.installations = (first, second)
         secrets = first.secrets
         crews = (workers,) * len(NODES) if isinstance(workers, int) else workers

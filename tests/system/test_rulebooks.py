@@ -20,6 +20,7 @@ from tests.backoffice.registry import WHY
 from .conftest import running
 from .daemon import until
 from .installation import TERMINALS
+from .nodes import Nodes
 from .store_desk import StoreDesk
 from .terminal import Terminal
 from .test_workers import SPOKEN
@@ -262,3 +263,56 @@ async def test_a_store_that_was_put_back_is_not_followed(desk):
             said = await daemon.event(REFUSED)
             assert "it is another database, or was put back" in said["reason"]
             assert await codes(desk, daemon, 1) == [TOO_OFTEN]
+
+
+async def in_force(daemon):
+    """The versions that a daemon says are in force, the lowest and the newest of its workers."""
+    return {row["rulebook"]: (row["version"], row["newest"]) for row in (await daemon.status())["rulebooks"]}
+
+
+async def test_each_node_takes_other_rules_and_one_that_was_away_takes_them_later(desk, new_installation):
+    async with one_bank(desk.installation):
+        await desk.begins()
+        await desk.puts("risk", LIMIT.format(1, 1_000))
+        async with Nodes(desk.installation, new_installation(), 2, 4) as nodes:
+
+            async def have(version, *daemons):
+                return [(await in_force(daemon))["risk"] for daemon in daemons] == [(version, version)] * len(daemons)
+
+            await until(lambda: have(1, *nodes.daemons))
+            await desk.puts("risk", LIMIT.format(2, 1_000))
+            await until(lambda: have(2, *nodes.daemons))
+            nodes.daemons[1].end_status = -signal.SIGKILL
+            nodes.daemons[1].kill()
+            await desk.puts("risk", LIMIT.format(3, 1))
+            await until(lambda: have(3, nodes.daemons[0]))
+            await nodes.restart(1)
+            assert await have(3, nodes.daemons[1]), "before it takes terminals"
+            await until(nodes.are_joined)
+            told = []
+            for daemon in nodes.daemons:
+                async with await Terminal.connect(desk.installation, daemon.ports["pos"], SPOKEN) as till:
+                    told += [await till.code(terminal=name) for name in TERMINALS[:8]]
+            assert told.count(APPROVED) <= len(nodes.daemons), "each node refuses by them"
+            assert set(told) == {APPROVED, TOO_OFTEN}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_another_number_of_windows_waits_for_a_restart_and_is_said(desk, workers):
+    desk.installation.workers = workers
+    waits = "risk rules are in force, and their windows_max waits for a restart"
+    async with one_bank(desk.installation):
+        await desk.begins()
+        await desk.puts("risk", LIMIT.format(1, 1))
+        async with running(desk.installation) as daemon:
+            assert waits not in await troubles(daemon)
+            await desk.puts("risk", "windows_max = 5_000\n" + LIMIT.format(2, 1))
+            said = await daemon.event(waits, times=workers)
+            assert (said["windows_max"], said["windows"]) == (5_000, 200_000)
+            assert waits in await troubles(daemon)
+            assert (await in_force(daemon))["risk"] == (2, 2)
+            assert await codes(desk, daemon, 2) == [APPROVED, TOO_OFTEN]
+            await until(lambda: copied(desk.folder / "in-force", "risk").version == 2)
+        async with running(desk.installation) as daemon:
+            assert waits not in await troubles(daemon)
+            assert (await in_force(daemon))["risk"] == (2, 2)
