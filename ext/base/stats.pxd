@@ -23,8 +23,8 @@ cdef extern from *:
 
 cdef struct SeriesLog:                    # the series of all processes, in the order in which they were registered
     pthread_mutex_t lock
-    uint64_t size                         # bytes of entries that are whole
-    uint64_t room
+    uint64_t state                        # how often it was written anew, and bytes that are whole: LOG_SIZE_BITS
+    uint64_t room                         # of each half: of an odd epoch the second one counts
     uint32_t slots_used
 
 
@@ -45,13 +45,18 @@ cdef class Stats:
     cdef set _counters                       # their indices
     cdef SharedMemory _log_memory            # None with one worker
     cdef SeriesLog *_log
-    cdef uint64_t _log_read                  # bytes of it that this process knows
+    cdef uint64_t _log_known                 # its state as this process knows it
+    cdef readonly uint64_t epoch             # up when series were retired: indices of counters are asked anew
+    cdef set _free                           # slots that no series has any more
     cdef object _register(self, tuple series, uint32_t needed)
     cdef object _known(self, tuple series)
     cdef int _add_series(self, tuple series, uint32_t index) except -1
     cdef uint32_t _take_slots(self, tuple series, uint32_t needed, uint32_t used) except 0
     cdef uint32_t _write_log(self, tuple series, uint32_t needed) except 0
     cdef int _read_log(self) except -1
+    cdef int _read_held_log(self) except -1
+    cdef int _rewrite_log(self) except -1
+    cdef set _unused(self)
     cdef uint64_t _unset(self, int rule) noexcept nogil
     cdef uint64_t _total(self, size_t index, int rule) noexcept nogil
     cdef int _check(self, uint32_t index, uint32_t size) except -1

@@ -49,6 +49,28 @@ class StatsError(ValueError):
     """A series that cannot be registered: bad name, another shape than before, too late, or no room left."""
 
 
+cdef enum:
+    LOG_SIZE_BITS = 40
+
+cdef uint64_t LOG_SIZE_MASK = (<uint64_t>1 << LOG_SIZE_BITS) - 1
+
+
+cdef char *log_half(SeriesLog *log, uint64_t epoch) noexcept nogil:
+    """Where the entries of an epoch stand: never where those of the one before do, of which somebody may die."""
+    return <char *>(log + 1) + (log.room if epoch & 1 else 0)
+
+
+cdef uint64_t put_entry(char *place, uint64_t room, tuple series, uint32_t index) except 0:
+    """Write down one series; the bytes that it takes."""
+    cdef bytes entry = json.dumps((series, index)).encode()
+    cdef uint32_t size = <uint32_t>len(entry)
+    if size + sizeof(size) > room:
+        raise StatsError(f"{series[1]}: no room for the name of another series; raise limits.statistics_bytes")
+    memcpy(place, &size, sizeof(size))
+    memcpy(place + sizeof(size), <const char *>entry, size)
+    return size + sizeof(size)
+
+
 @cython.final
 cdef class _Family:
     """All series of one name."""
@@ -94,10 +116,11 @@ cdef class Stats:
         self._families = {}
         self._rules = {}
         self._counters = set()
+        self._free = set()
         self._fill_buckets()
         if workers > 1:
             # As many bytes as there are slots: a counter's name and labels take some two hundred, a histogram 39 slots.
-            self._log_memory = SharedMemory(sizeof(SeriesLog) + pages * <size_t>PAGE_SIZE)
+            self._log_memory = SharedMemory(sizeof(SeriesLog) + 2 * pages * <size_t>PAGE_SIZE)
             self._log = <SeriesLog *>self._log_memory.start
             self._log.room = pages * <size_t>PAGE_SIZE
             self._log.slots_used = self.slots_used
@@ -179,6 +202,7 @@ cdef class Stats:
                 raise StatsError(f"{name}: label {label!r} is not lower-case letters, digits and underscores, or is le")
             if not isinstance(value, str):
                 raise StatsError(f"{name}: label {label} is {type(value).__name__}, needed a string")
+        self._read_log()                      # what this process knows another one may have retired
         known = self._known(series)
         if known is not None:
             return known
@@ -186,15 +210,18 @@ cdef class Stats:
             if lock_take(&self._log.lock) == LOCK_OF_THE_DEAD:
                 pass                          # an entry that is not whole does not count
             try:
-                self._read_log()
+                self._read_held_log()
                 known = self._known(series)
                 return self._write_log(series, needed) if known is None else known
             finally:
                 lock_release(&self._log.lock)
         if getpid() != self._owner:
             raise StatsError(f"{name}: a new series in a worker process; register it before the workers start")
-        index = self._take_slots(series, needed, self.slots_used)
-        self.slots_used += needed
+        if needed == 1 and self._free:
+            index = self._free.pop()
+        else:
+            index = self._take_slots(series, needed, self.slots_used)
+            self.slots_used += needed
         self._add_series(series, index)
         return index
 
@@ -248,40 +275,118 @@ cdef class Stats:
 
     cdef uint32_t _write_log(self, tuple series, uint32_t needed) except 0:
         """Register a series for all processes; whoever calls it holds the lock, and has read what stands there."""
-        cdef uint32_t worker
-        cdef uint32_t index = self._take_slots(series, needed, self._log.slots_used)
-        cdef bytes entry = json.dumps((series, index)).encode()
-        cdef uint32_t size = len(entry)
-        cdef char *end = <char *>(self._log + 1) + self._log.size
-        if size + sizeof(size) > self._log.room - self._log.size:
-            raise StatsError(f"{series[1]}: no room for the name of another series; raise limits.statistics_bytes")
-        if series[3] == RULE_MIN:
+        cdef uint32_t worker, index
+        cdef uint64_t size = self._log.state & LOG_SIZE_MASK
+        cdef bint is_free = needed == 1 and len(self._free) > 0
+        index = min(self._free) if is_free else self._take_slots(series, needed, self._log.slots_used)
+        size += put_entry(log_half(self._log, self.epoch) + size, self._log.room - size, series, index)
+        if is_free or series[3] == RULE_MIN:
             for worker in range(self.workers):
-                self._memory[worker * self._stretch + index] = <uint64_t>UNSET
-        memcpy(end, &size, sizeof(size))
-        memcpy(end + sizeof(size), <const char *>entry, size)
-        # Should this process die before the next line, the slots are lost, and nothing else.
-        self._log.slots_used += needed
-        store_release(&self._log.size, self._log.size + sizeof(size) + size, RELEASE)
-        self._read_log()
+                self._memory[worker * self._stretch + index] = self._unset(series[3])
+        if not is_free:
+            self._log.slots_used += needed
+        store_release(&self._log.state, self.epoch << LOG_SIZE_BITS | size, RELEASE)
+        self._read_held_log()
         return index
 
+    cdef int _rewrite_log(self) except -1:
+        """Write down the series that are left, into the other half, for all processes; likewise."""
+        cdef _Family family
+        cdef uint64_t size = 0, epoch = self.epoch + 1
+        cdef char *half = log_half(self._log, epoch)
+        for family in self._families.values():
+            for values, index in family.series.items():
+                labels = dict(zip(family.labels, values, strict=True))
+                size += put_entry(half + size, self._log.room - size,
+                                  (family.kind, family.name, family.help, family.rule, labels), index)
+        store_release(&self._log.state, epoch << LOG_SIZE_BITS | size, RELEASE)
+        return self._read_held_log()
+
     cdef int _read_log(self) except -1:
-        """Learn of the series that other processes have registered."""
-        cdef const char *entry
-        cdef uint64_t whole
-        cdef uint32_t size
-        if self._log == NULL:
+        """Learn of the series that other processes have registered, or retired."""
+        if self._log == NULL or load_acquire(&self._log.state, ACQUIRE) == self._log_known:
             return 0
-        whole = load_acquire(&self._log.size, ACQUIRE)
-        while self._log_read < whole:
-            entry = <const char *>(self._log + 1) + self._log_read
-            memcpy(&size, entry, sizeof(size))
-            series, index = json.loads(entry[sizeof(size):sizeof(size) + size])
+        lock_take(&self._log.lock)            # what a process wrote that died with it counts when it is whole
+        try:
+            return self._read_held_log()
+        finally:
+            lock_release(&self._log.lock)
+
+    cdef int _read_held_log(self) except -1:
+        """The same for whoever holds the lock."""
+        cdef const char *half
+        cdef uint64_t state = self._log.state, at = self._log_known & LOG_SIZE_MASK
+        cdef uint32_t size
+        if state == self._log_known:
+            return 0
+        if state >> LOG_SIZE_BITS != self.epoch:
+            self.epoch = state >> LOG_SIZE_BITS
+            self._families, self._rules, self._counters, at = {}, {}, set(), 0
+        half = log_half(self._log, self.epoch)
+        while at < state & LOG_SIZE_MASK:
+            memcpy(&size, half + at, sizeof(size))
+            series, index = json.loads(half[at + sizeof(size):at + sizeof(size) + size])
             self._add_series(tuple(series), index)
-            self._log_read += sizeof(size) + size
+            at += sizeof(size) + size
+        self._log_known = state
         self.slots_used = self._log.slots_used
+        if self.epoch:
+            self._free = self._unused()
         return 0
+
+    cdef set _unused(self):
+        """Slots that no series has: of retired ones, or of one whose process died while it registered it."""
+        cdef _Family family
+        cdef set slots = set(range(STATS_HISTOGRAM_SLOTS, self.slots_used))
+        for family in self._families.values():
+            width = STATS_HISTOGRAM_SLOTS if family.kind == "histogram" else 1
+            for index in family.series.values():
+                slots.difference_update(range(index, index + width))
+        return slots
+
+    def look(self):
+        """Learn of what other processes have registered and retired; the epoch."""
+        self._read_log()
+        return self.epoch
+
+    def labels_of(self, str name not None):
+        """The labels of each series of a name, in the order in which they were registered."""
+        cdef _Family family
+        self._read_log()
+        family = self._families.get(name)
+        return [] if family is None else [dict(zip(family.labels, values, strict=True)) for values in family.series]
+
+    def retire(self, str name not None, list gone not None, dict into not None):
+        """Show counters no more: what they have counted is added to another one of their name, and others get their
+        room. Who still counts in them must ask for their indices anew when ``epoch`` has gone up."""
+        cdef _Family family
+        cdef uint32_t target, index, worker
+        family = self._families[name]
+        target = self._register((family.kind, name, family.help, family.rule, into), 1)
+        if self._log != NULL:
+            lock_take(&self._log.lock)
+        try:
+            if self._log != NULL:
+                self._read_held_log()
+                family = self._families[name]
+            for labels in gone:
+                values = tuple([labels[label] for label in family.labels])
+                if values not in family.series or family.series[values] == target:
+                    continue
+                index = family.series.pop(values)
+                del family.texts[values]
+                self._counters.discard(index)
+                self._free.add(index)
+                for worker in range(self.workers):
+                    self._memory[worker * self._stretch + target] += self._memory[worker * self._stretch + index]
+                    self._memory[worker * self._stretch + index] = 0
+            if self._log != NULL:
+                self._rewrite_log()
+            else:
+                self.epoch += 1
+        finally:
+            if self._log != NULL:
+                lock_release(&self._log.lock)
 
     cdef uint64_t _total(self, size_t index, int rule) noexcept nogil:
         """What all workers together say."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 
 from switch.base.log import get_logger
@@ -125,6 +125,15 @@ RULE_COUNTERS: tuple[tuple[str, str, str, Callable[[Risk], list[int]]], ...] = (
 )
 """What is counted by rule, and by each band from which this follows."""
 
+BAND_COUNTER = "authswitch_risk_band_total"
+BAND_TEXT = "Requests about which an exit or a band of a rule has decided."
+
+FORMER_SERIES_MAX = 200
+"""Of each counter, series of rules that are in force no more and are still told by themselves: the last ones."""
+
+OTHER_RULES = "other"
+"""What those before them are called together."""
+
 PEER_GAUGES: tuple[tuple[str, str, str, Callable[[Peer], int]], ...] = (
     ("authswitch_mesh_connected", "min", "1 while it can be given messages.", lambda peer: int(peer.is_up)),
     ("authswitch_mesh_waiting_bytes", "sum", "Bytes for it that wait to be sent.", lambda peer: peer.waiting_bytes),
@@ -144,27 +153,50 @@ LOG_GAUGES: tuple[tuple[str, str, str, Callable[[LogWriter], int]], ...] = (
 
 
 class RuleCounters:
-    """One counter for each rule of risk control.
+    """One counter for each rule of risk control, or for each of its exits and bands.
 
     Args:
         stats: The shared counters.
-        indices: Of the counters, by the place of what they count.
+        name: Of the counters.
+        text: What they count.
+        labels: Of each, by the place of what it counts.
         read: What this process has counted, by place.
     """
 
-    def __init__(self, stats: Stats, indices: Mapping[int, int], read: Callable[[], list[int]]) -> None:
+    def __init__(
+        self,
+        stats: Stats,
+        name: str,
+        text: str,
+        labels: Mapping[int, Mapping[str, str]],
+        read: Callable[[], list[int]],
+    ) -> None:
         self._stats = stats
-        self._indices = indices
+        self._name = name
+        self._text = text
+        self._labels = labels
         self._read = read
-        self._counted = dict.fromkeys(indices, 0)
+        self._counted = dict.fromkeys(labels, 0)
+        self._epoch = -1
+        self._indices: Mapping[int, int] = {}
+        self._register()
 
     def take(self) -> None:
         """Count what has come since the last time."""
+        self._register()
         counts = self._read()
         for place, index in self._indices.items():
             if counts[place] != self._counted[place]:
                 self._stats.add(index, counts[place] - self._counted[place])
                 self._counted[place] = counts[place]
+
+    def _register(self) -> None:
+        """Whoever has taken other rules before may have retired series that count here still."""
+        while (epoch := self._stats.look()) != self._epoch:
+            self._indices = {
+                place: self._stats.counter(self._name, self._text, labels) for place, labels in self._labels.items()
+            }
+            self._epoch = epoch
 
 
 def rule_counters(stats: Stats, risk: Risk) -> list[RuleCounters]:
@@ -172,16 +204,23 @@ def rule_counters(stats: Stats, risk: Risk) -> list[RuleCounters]:
     grades = risk.grades
     counters = []
     for name, then, text, read in RULE_COUNTERS:
-        told = [place for place, rule in enumerate(risk.rule_ids) if grades.get(rule, then) == then]
-        indices = {place: stats.counter(name, text, {"rule": risk.rule_ids[place]}) for place in told}
-        counters.append(RuleCounters(stats, indices, partial(read, risk)))
-    text = "Requests about which an exit or a band of a rule has decided."
-    bands = {
-        place: stats.counter("authswitch_risk_band_total", text, {"rule": grade, "then": then})
-        for place, (grade, then) in enumerate(grades.items())
-    }
-    counters.append(RuleCounters(stats, bands, lambda: risk.graded))
+        labels = {place: {"rule": rule} for place, rule in enumerate(risk.rule_ids) if grades.get(rule, then) == then}
+        counters.append(RuleCounters(stats, name, text, labels, partial(read, risk)))
+    bands = {place: {"rule": grade, "then": then} for place, (grade, then) in enumerate(grades.items())}
+    counters.append(RuleCounters(stats, BAND_COUNTER, BAND_TEXT, bands, lambda: risk.graded))
+    for name in (*(name for name, *_ in RULE_COUNTERS), BAND_COUNTER):
+        retire_former(stats, name, {*risk.rule_ids})
     return counters
+
+
+def retire_former(stats: Stats, name: str, in_force: Set[str]) -> None:
+    """Tell together what rules have counted that are in force no more, but for the last ones."""
+    former = [labels for labels in stats.labels_of(name) if labels["rule"] not in in_force | {OTHER_RULES}]
+    gone: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = {}
+    for labels in former[: max(len(former) - FORMER_SERIES_MAX, 0)]:
+        gone.setdefault(tuple({**labels, "rule": OTHER_RULES}.items()), []).append(labels)
+    for into, some in gone.items():
+        stats.retire(name, some, dict(into))
 
 
 class Gauges:

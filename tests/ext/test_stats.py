@@ -324,3 +324,71 @@ def test_full_memory_is_refused_in_any_process():
     with pytest.raises(StatsError, match="no room for the name of another series"):
         long.counter("requests_total", "R" * 5000)
     assert long.counter("requests_total", "R") == HISTOGRAM_SLOTS
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_retired_counters_are_told_together_and_their_room_is_used_again(workers):
+    stats = Stats(1 << 16, workers=workers)
+    other = {"rule": "other"}
+    used, told = set(), 0
+    for number in range(50):
+        index = stats.counter("refused_total", "Refused.", {"rule": f"a@{number}"})
+        used.add(index)
+        for worker in range(workers):
+            stats.use_worker(worker)
+            stats.add(index, number + 1)
+        told += workers * (number + 1)
+        former = stats.labels_of("refused_total")[:-2]
+        epoch = stats.epoch
+        stats.retire("refused_total", [labels for labels in former if labels != other], other)
+        assert stats.epoch == epoch + 1
+    lines = [line for line in stats.exposition().decode().splitlines() if not line.startswith("#")]
+    names = {line.partition(" ")[0] for line in lines}
+    assert names == {'refused_total{rule="a@48"}', 'refused_total{rule="a@49"}', 'refused_total{rule="other"}'}
+    assert sum(int(line.rpartition(" ")[2]) for line in lines) == told
+    assert len(used) <= 5
+    assert stats.value(stats.counter("refused_total", "Refused.", {"rule": "a@49"})) == workers * 50
+
+
+def test_what_one_process_retires_the_others_ask_for_anew():
+    stats = Stats(1 << 16, workers=3)
+    first = stats.counter("refused_total", "Refused.", {"rule": "a@1"})
+    stats.add(first, 5)
+    epoch = stats.look()
+
+    def retires():
+        stats.use_worker(1)
+        stats.counter("refused_total", "Refused.", {"rule": "a@2"})
+        stats.retire("refused_total", [{"rule": "a@1"}], {"rule": "other"})
+        return 0 if stats.counter("refused_total", "Refused.", {"rule": "a@3"}) == first else 1
+
+    assert in_child(retires) == 0
+    assert stats.look() != epoch
+    assert [labels["rule"] for labels in stats.labels_of("refused_total")] == ["a@2", "other", "a@3"]
+    anew = stats.counter("refused_total", "Refused.", {"rule": "a@1"})
+    assert anew != first
+    stats.add(anew, 2)
+    told = stats.exposition().decode().splitlines()
+    assert {line for line in told if line.startswith("refused")} == {
+        'refused_total{rule="a@1"} 2',
+        'refused_total{rule="a@2"} 0',
+        'refused_total{rule="a@3"} 0',
+        'refused_total{rule="other"} 5',
+    }
+
+
+def test_histograms_and_gauges_stay_where_they_are_when_counters_are_retired():
+    stats = Stats(1 << 16, workers=2)
+    slow = stats.histogram("slow_seconds", "Slow.")
+    low = stats.gauge("low", "Low.", rule="min")
+    gone = stats.counter("refused_total", "Refused.", {"rule": "a@1"})
+    stats.observe(slow, 1_000_000)
+    stats.set(low, 4)
+    stats.retire("refused_total", [{"rule": "a@1"}], {"rule": "other"})
+    lower = stats.gauge("lower", "Lower.", rule="min")
+    assert lower == gone
+    stats.set(lower, 3)
+    assert (stats.value(low), stats.value(lower)) == (4, 3)
+    assert sum(stats.histogram_value(slow)[0]) == 1
+    stats.clear_worker(0)
+    assert (stats.value(low), stats.value(lower)) == (0, 0)

@@ -2,6 +2,7 @@
 
 from switch.base.stats import Stats
 from switch.dialect.kinds import Kind
+from switch.server import gauges
 from switch.server.gauges import rule_counters
 from switch.tables.risk import OWN_RULES, Risk
 from switch.tables.rule_terms import BandTerms, RuleTerms
@@ -50,3 +51,29 @@ def test_each_band_counts_what_it_decides() -> None:
         'authswitch_risk_refused_total{rule="a@3/high"} 2',
         'authswitch_risk_shadow_total{rule="a@3/trial"} 1',
     }
+
+
+def test_series_of_former_versions_are_bounded_and_nothing_that_was_counted_is_lost(monkeypatch) -> None:
+    monkeypatch.setattr(gauges, "FORMER_SERIES_MAX", 3)
+    stats = Stats(1 << 16, workers=2)
+    late = None
+    for version in range(1, 20):
+        risk = Risk.build(None, WindowTable(16), rules=[RuleTerms(name="a", version=version, count_max=0)])
+        counters = rule_counters(stats, risk)
+        risk.check_request(Kind.PURCHASE, pan="4000001234567890")
+        for counter in counters:
+            counter.take()
+        if version == 2:
+            late = (risk, counters)
+    told = [line for line in stats.exposition().decode().splitlines() if 'refused_total{rule="' in line]
+    counts = {line.split('"')[1]: int(line.rpartition(" ")[2]) for line in told}
+    assert {rule: count for rule, count in counts.items() if count} == {
+        "a@19": 1, "a@18": 1, "a@17": 1, "a@16": 1, "other": 15,
+    }  # fmt: skip
+    risk, counters = late
+    risk.check_request(Kind.PURCHASE, pan="4000001234567890")
+    for counter in counters:
+        counter.take()
+    told = stats.exposition().decode().splitlines()
+    assert 'authswitch_risk_refused_total{rule="a@2"} 1' in told, "whoever was late counts as itself"
+    assert 'authswitch_risk_refused_total{rule="other"} 15' in told
