@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from switch.saf.owed_entries import close_entry
+from switch.tables.risk import Risk
+from switch.tables.rule_terms import BandTerms, RuleTerms
+from switch.tables.time_windows import WindowTable
 from tests.ext.world import CARD, VISA, change, link, listener, original_data, purchase, reversal
 
 RULE = {
@@ -496,3 +499,15 @@ def test_reversal_that_finds_no_room_gives_its_card_nothing_back(make_world):
     assert world.engine.owed == 0
     assert [terminal.ask(purchase(world))["39"] for _ in range(3)] == ["00", "00", "91"]
     assert world.count("stand_in_refused_total", limit="card_count") == 1
+
+
+def test_a_case_is_raised_about_what_stand_in_approves_and_not_about_what_it_refuses(make_world):
+    rule = RuleTerms(name="all", value="amount", bands=(BandTerms(name="look", then="case"),))
+    world = make_world(**two_links(), risk=Risk.build(None, WindowTable(64), rules=[rule]))
+    terminal = world.terminal()
+    codes = [terminal.ask(purchase(world, f4=f"{amount:012d}"))["39"] for amount in (1_000, 20_001)]
+    assert codes == ["00", "91"]
+    told = [(what, details.get("request")) for what, details in world.journal.records]
+    assert [what for what, _ in told].count("ruled") == 1
+    advice = next(place for place, (what, _) in enumerate(told, 1) if what == "advice")
+    assert ("ruled", advice) in told

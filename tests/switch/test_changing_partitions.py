@@ -21,6 +21,9 @@ from switch.journal.partitions import Hold
 from switch.journal.replay import Listing
 from switch.machine.numbering import BLOCK_NUMBERS
 from switch.machine.partitioning import partition_of
+from switch.tables.risk import Risk
+from switch.tables.rule_terms import BandTerms, RuleTerms
+from switch.tables.time_windows import WindowTable
 from tests.ext.numbers import spend_numbers
 from tests.ext.world import reversal
 from tests.switch.killing import killed_at_each_step
@@ -503,3 +506,22 @@ def test_the_old_ones_are_kept_and_read(switch):
     assert str(kept) in output.replace("\n", "")
     assert partition_count(kept) == 1
     assert call("trace", switch.config, answer["37"], "--directory", kept)[0] == 0
+
+
+def test_a_case_goes_along_with_its_request(switch):
+    rule = RuleTerms(name="all", value="amount", bands=(BandTerms(name="look", then="case", text="look at it"),))
+    switch.begin()
+    for part in switch.parts:
+        part.world.engine.state.use_risk(Risk.build(None, WindowTable(64), rules=[rule]))
+    rrns = [switch.pay(terminal, "00")[1]["37"] for terminal in TERMINALS]
+    drained(switch)
+    change(switch, 4)
+    for found in records(switch):
+        by_position = {record["position"]: record for record in found}
+        ruled = [record for record in found if record["type"] == "RULED"]
+        assert len(ruled) == sum(record["type"] == "INTENT" for record in found)
+        assert all(by_position[record["request"]]["type"] == "INTENT" for record in ruled)
+    for rrn in rrns:
+        status, output = call("trace", switch.config, rrn)
+        assert status == 0
+        assert "raises a case: rule all@1/look: look at it" in " ".join(output.split())
