@@ -378,9 +378,9 @@ cdef int counted_by(const MeshRecord *record, uint64_t now_ms, Counted *counted)
     counted.currency = <int>body.currency
     counted.link = record.number
     counted.kind = body.kind
-    counted.is_stand_in = body.how & MESH_COUNTED_STAND_IN
-    counted.is_taken_back = body.how & MESH_COUNTED_TAKEN_BACK
-    counted.is_declined = body.how & MESH_COUNTED_DECLINED
+    counted.is_stand_in = (body.how & MESH_COUNTED_STAND_IN) != 0
+    counted.is_taken_back = (body.how & MESH_COUNTED_TAKEN_BACK) != 0
+    counted.is_declined = (body.how & MESH_COUNTED_DECLINED) != 0
     counted.entry_mode = body.entry_mode
     counted.pan_digits = body.pan_size
     memcpy(counted.pan, body.pan, COUNTED_PAN_MAX)

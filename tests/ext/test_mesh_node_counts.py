@@ -15,6 +15,7 @@ from switch.mesh.peer import Peer
 from switch.server.assembly import Part
 from switch.tables.count_log import KEPT, CountLog
 from switch.tables.risk import PAST_MS, Risk
+from switch.tables.rule_terms import BandTerms, RuleTerms
 from switch.tables.stand_in import StandIn
 from switch.tables.time_windows import WindowTable
 from tests.ext.mesh_records import written
@@ -50,7 +51,8 @@ class Node:
         self.stand_in.use_log(self.log, 1)
         connections = [link.connections for link in self.engine.state.links]
         self.peer = Peer(0, "other/0", self.engine.channels, connections)
-        self.peer.share_counts(PeerCounts(0, CountsHeard(1), [None, self.stand_in], self.risk, self.log))
+        self.counts = PeerCounts(0, CountsHeard(1), [None, self.stand_in], self.risk, self.log)
+        self.peer.share_counts(self.counts)
         self.engine.join(Mesh([self.peer], [None if number == own else 0 for own in range(2)], 1_000))
 
     @property
@@ -64,9 +66,14 @@ class Node:
             )
         )
 
-    def take_back(self, pan=CARD, amount=100, ago_ms=0):
+    def take_back(self, pan=CARD, amount=100, ago_ms=0, *, is_declined=False):
         self.risk.uncount_request(
-            Kind.PURCHASE, pan=pan, amount_minor=amount, currency=YUAN, now_ms=self.now_ms + PAST_MS - ago_ms
+            Kind.PURCHASE,
+            pan=pan,
+            amount_minor=amount,
+            currency=YUAN,
+            now_ms=self.now_ms + PAST_MS - ago_ms,
+            is_declined=is_declined,
         )
 
     def stand_in_for(self, pan=CARD, amount=100):
@@ -140,6 +147,38 @@ def test_what_is_taken_back_is_so_everywhere(two):
     first.take_back(amount=AMOUNT_MAX, ago_ms=2_000)
     two.carry()
     assert second.buy(amount=AMOUNT_MAX) == Reason.APPROVED
+
+
+def test_declines_are_counted_over_all_nodes(two):
+    first, second = two.nodes
+    for node in two.nodes:
+        node.risk = Risk.build(None, WindowTable(1_000), rules=[Limit("declines", measure="declines", count_max=2)])
+        node.risk.use_log(node.log)
+        node.counts.use_risk(node.risk)
+    for node in two.nodes:
+        assert node.buy() == Reason.APPROVED
+        node.take_back(is_declined=True)
+    two.carry()
+    assert [node.buy() for node in two.nodes] == [Reason.COUNT_LIMIT] * 2
+    assert first.buy(pan=OTHER) == second.buy(pan=OTHER) == Reason.APPROVED
+
+
+def test_a_share_of_declines_is_that_of_all_nodes(two):
+    first, second = two.nodes
+    bands = (BandTerms(name="half", begin=50, then="refuse"),)
+    for node in two.nodes:
+        rule = RuleTerms(name="share", value="decline_share", measure="share", window_ms=HOUR_MS, bands=bands)
+        node.risk = Risk.build(None, WindowTable(1_000), rules=[rule])
+        node.risk.use_log(node.log)
+        node.counts.use_risk(node.risk)
+    assert [node.buy() for node in (first, second, second)] == [Reason.APPROVED] * 3
+    two.carry()
+    second.take_back(is_declined=True)
+    assert second.buy() == Reason.APPROVED, "one of three"
+    second.take_back(is_declined=True)
+    two.carry()
+    assert [node.buy() for node in two.nodes] == [Reason.COUNT_LIMIT] * 2, "two of four"
+    assert first.buy(pan=OTHER) == Reason.APPROVED
 
 
 def test_terminals_and_merchants_are_counted_over_all_nodes(two):

@@ -14,7 +14,7 @@ from switch.journal.risk_counts import restore_counts
 from switch.tables.registry import Registry
 from switch.tables.registry_changes import take_changes
 from switch.tables.risk import Risk
-from switch.tables.rule_terms import RuleTerms
+from switch.tables.rule_terms import BandTerms, ExitTerms, RuleTerms
 from switch.tables.time_windows import HISTORIES_MAX, WindowTable
 from tests.ext.journal_world import KEY, JournalWorld
 from tests.ext.test_engine_advice import advice
@@ -100,6 +100,19 @@ def test_declines_count_after_a_restart():
     world = JournalWorld(risk=risk_of(rule))
     assert [answered(world, "51"), answered(world, "00"), answered(world, "51")] == ["51", "00", "51"]
     assert answered(restarted(world, rule)) == "65"
+
+
+def test_a_share_of_declines_is_the_same_after_a_restart():
+    bands = (BandTerms(name="half", begin=50, then="refuse"),)
+    few = (ExitTerms(name="few", requests_below=4),)
+    rule = limit(measure="share", value="decline_share", exits=few, bands=bands)
+    world = JournalWorld(risk=risk_of(rule))
+    ends = ["51", "00", "91", "51"]
+    assert [answered(world, code) for code in ends] == ends
+    later = restarted(world, rule)
+    assert answered(later, "00") == "00", "two of three: too few"
+    assert answered(later) == "65", "two of four"
+    assert answered(restarted(later, rule)) == "65"
 
 
 @pytest.mark.parametrize(("after_s", "code"), [(HOUR_S - 60, "65"), (2 * HOUR_S, "00")])
