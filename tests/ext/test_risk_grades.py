@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from switch.dialect.kinds import Kind
 from switch.dialect.model import ENTRY_MODES
 from switch.dialect.reasons import Reason
+from switch.tables.card_table import CARD_TYPES
 from switch.tables.grades import GRADES_MAX
 from switch.tables.risk import OWN_RULES, Risk
 from switch.tables.rule_terms import BandTerms, ExitTerms, RuleTerms
@@ -58,6 +61,27 @@ def test_the_first_band_that_holds_the_value_decides() -> None:
     assert by(risk) == "graded@4/large"
     assert dict(zip(risk.rule_ids, risk.refused, strict=True))["graded@4/large"] == 1
     assert dict(zip(risk.rule_ids, risk.shadowed, strict=True))["graded@4/odd"] == 1
+
+
+def test_bands_of_a_calendar_month_hold_for_the_types_of_cards_that_the_rule_looks_at() -> None:
+    credit = graded(
+        "sum",
+        *bands(101),
+        exits=(ExitTerms(name="chip", entries=1 << ENTRY_MODES.index("chip")),),
+        card_types=1 << CARD_TYPES.index("credit"),
+        window_ms=31 * 24 * HOUR_MS,
+        sliding=False,
+        monthly=True,
+    )
+    risk = build(credit, card_types=b"low,high,type\n42,,debit\n")
+    last_ms = int(datetime(2028, 2, 29, 23, 59, tzinfo=UTC).timestamp() * 1000)
+    chip, manual = ENTRY_MODES.index("chip"), ENTRY_MODES.index("manual")
+    assert check(risk, "42", amount=500, now_ms=last_ms, entry_mode=manual) is Reason.APPROVED
+    assert check(risk, "41", amount=500, now_ms=last_ms, entry_mode=chip) is Reason.APPROVED
+    assert decided(risk) == {"chip": 1}
+    assert check(risk, "41", amount=1, now_ms=last_ms, entry_mode=manual) is Reason.AMOUNT_LIMIT
+    assert check(risk, "41", amount=100, now_ms=last_ms + 60_000, entry_mode=manual) is Reason.APPROVED
+    assert check(risk, "41", amount=1, now_ms=last_ms + 60_000, entry_mode=manual) is Reason.AMOUNT_LIMIT
 
 
 def test_a_band_names_its_cases_unless_the_request_is_refused() -> None:

@@ -282,6 +282,7 @@ def rules_of(text: str) -> str:
         ('mode = "month"\nwindow_seconds = 60\ncount_max = 1', "mode month has the calendar's windows"),
         ('mode = "month"\ncurrency = "156"\nsingle_amount_max = 1', "mode month has the calendar's windows"),
         ('mode = "month"\nmerchants_max = 2', "merchants have no fixed windows"),
+        (f'mode = "month"\ncurrency = "156"\nmeasure = "amount"\n{band()}', "mode month has the calendar's windows"),
         (f'count_max = 0\ntext = "{"é" * 128}"', "is 256 bytes long in UTF-8; it may be 255"),
         ('measure = "count"\nwindow_seconds = 1', "measure and bands belong together"),
         ('count_max = 0\n[[rules.bands]]\nname = "b"\nthen = "pass"', "measure and bands belong together"),
@@ -330,6 +331,15 @@ def test_credit_cards_have_a_limit_for_a_month(load, tmp_path: Path) -> None:
     assert problems_of(load, text) == [
         ("types.csv", "line 2, column 7", "a type of card is one of credit, debit, prepaid")
     ]
+
+
+def test_an_exit_looks_at_the_requests_of_a_month(load) -> None:
+    risk = load(
+        rules_of('mode = "month"\ncount_max = 1\n[[rules.exits]]\nname = "few"\nrequests_below = 2'), clock_offset_ms=0
+    )
+    assert [buy(risk, now_ms=day * DAY_MS) for day in (0, 1, 30, 31)] == [
+        Reason.APPROVED, Reason.APPROVED, Reason.COUNT_LIMIT, Reason.APPROVED,
+    ]  # fmt: skip
 
 
 def test_names_of_lists_are_taken(load) -> None:
