@@ -1,7 +1,9 @@
 """What moves money, out of the journal: payments that were approved, and what was taken back of them.
 
 An event is told once, at the record that makes it so: an OUTCOME that approves, the first REVERSAL or CANCELLED of an
-approval, a REVERSED with which an issuer declines an advice. What came to nothing before anybody was told is no event.
+approval, a REVERSED with which an issuer declines an advice, or a CLOSED. What came to nothing before anybody was told
+is no event. Of a payment that was taken back more may be told, when its reversal ends otherwise than it should: that
+changes nothing.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -26,7 +28,6 @@ cdef class PaymentEvents(Visitor):
     cdef KeyedHash _card_key
     cdef dict _asked                          # position -> bytes of Asked
     cdef PositionTable _gone                  # requests that were taken back before their OUTCOME was read
-    cdef PositionTable _advices               # ADVICEs that are owed, each written again as well
     cdef dict _links
     cdef int64_t _first                       # earlier records are read for what refers to them, and tell no event
     cdef list _events

@@ -29,7 +29,6 @@ cdef class PaymentEvents(Visitor):
         self._card_key = KeyedHash(card_key)
         self._asked = {}
         self._gone = PositionTable()
-        self._advices = PositionTable()
         self._links = {}
         self._first = first
         self._events = []
@@ -53,11 +52,8 @@ cdef class PaymentEvents(Visitor):
         cdef Asked asked
         cdef bytes kept
         if type == RECORD_INTENT or type == RECORD_ADVICE:
-            if type == RECORD_ADVICE:
-                self._advices.put(record.position, 1)
-                if record.advice.replaces != 0:
-                    self._advices.pop(record.advice.replaces)
-                    return 0
+            if type == RECORD_ADVICE and record.advice.replaces != 0:
+                return 0                          # the same once more
             if kind_traits(record.request.kind).money == MONEY_NONE or record.request.amount_minor < 0:
                 return 0
             asked.request = record.request
@@ -71,6 +67,7 @@ cdef class PaymentEvents(Visitor):
             self._asked[record.position] = (<const char *>&asked)[:sizeof(Asked)]
         elif type == RECORD_OUTCOME:
             kept = self._asked.pop(record.outcome.intent, None) if record.outcome.intent else None
+            # That a reversal is stored an OUTCOME says itself; one that stood before it is believed whatever it says.
             if kept is not None and self._gone.pop(record.outcome.intent) == 0 \
                     and record.outcome.flags & FLAG_APPROVED and not record.outcome.flags & FLAG_REVERSED:
                 self._tell_approved(record, record.outcome.intent, <const Asked *><const char *>kept)
@@ -80,15 +77,14 @@ cdef class PaymentEvents(Visitor):
             else:
                 self._tell(record, TAKEN_BACK, record.reversal.original, record.reversal.cause)
         elif type == RECORD_CANCELLED and record.cancelled.cause not in (CAUSE_SETTLED, CAUSE_WITHHELD):
-            self._advices.pop(record.cancelled.advice)
             if record.cancelled.original in self._asked:
                 self._gone.put(record.cancelled.original, 1)
             else:
                 self._tell(record, TAKEN_BACK, record.cancelled.original, record.cancelled.cause)
-        elif type == RECORD_REVERSED and self._advices.pop(record.reversed.reversal):
-            if not takes_note(record.reversed.reason):
-                self._tell(record, ADVICE_DECLINED, record.reversed.original, record.reversed.reason)
-        elif type == RECORD_CLOSED and self._advices.pop(record.closed.reversal):
+        # Of what was taken back the same is written when its reversal ends: whoever is told of it knows that already.
+        elif type == RECORD_REVERSED and not takes_note(record.reversed.reason):
+            self._tell(record, ADVICE_DECLINED, record.reversed.original, record.reversed.reason)
+        elif type == RECORD_CLOSED:
             self._tell(record, ADVICE_GIVEN_UP, record.closed.original, 0)
         return 0
 

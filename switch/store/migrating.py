@@ -66,7 +66,7 @@ def upgrade(store: Store, schema: Schema = BACK_OFFICE) -> tuple[str | None, str
         before = version_of(connection)
         _refuse_newer(store, schema, before)
         settings = _settings(schema)
-        settings.attributes |= {"connection": connection, "metadata": schema.metadata}
+        settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
         return before, newest_version(schema)
 
@@ -97,7 +97,6 @@ def run_migrations() -> None:
     """Run them on the connection of an upgrade, inside its transaction: what each schema's ``env.py`` does."""
     context.configure(
         connection=context.config.attributes["connection"],
-        target_metadata=context.config.attributes["metadata"],
         render_as_batch=True,
         transactional_ddl=True,
     )

@@ -19,6 +19,7 @@ from switch.applications.forms import read_form
 from switch.applications.lists import load_lists
 from switch.applications.plans import import_plans, load_plans
 from switch.applications.policy import load_policy
+from switch.applications.tries import SecretTries
 from switch.store.changing import changing
 from switch.store.sealing import Sealer
 from tests.leaks import Leaks
@@ -86,3 +87,12 @@ def accepted(store, form=COMPANY, found=""):
     does(store, "jo", "offer", reference, text)
     does(store, "jo", "accept", reference, text, "Zhang San", "signed on paper")
     return reference
+
+
+def is_applicant(store, *said):
+    """What a process says, and has counted when it ends."""
+    tries = SecretTries(store)
+    try:
+        return tries.is_applicant(*said)
+    finally:
+        tries.close()

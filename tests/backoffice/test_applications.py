@@ -26,7 +26,6 @@ from switch.applications.contracts import contract_hash, text_named
 from switch.applications.documents import content_type_of, read_document
 from switch.applications.forms import form_of, parse_form, read_form
 from switch.applications.lists import load_lists
-from switch.applications.own import is_applicant
 from switch.applications.policy import load_policy
 from switch.applications.states import AFTER, OPEN, STEPS
 from switch.applications.tables import APPLICATION_STATES, CONTRACT_TEXTS
@@ -53,6 +52,7 @@ from .acquiring import (
     clerk,
     does,
     enter,
+    is_applicant,
 )
 
 SECRETS = [

@@ -24,7 +24,7 @@ from switch.store.changing import changing
 from switch.store.problems import NotAllowedError, RefusedError, TooManyError
 from switch.store.proving import flaws
 
-from .acquiring import COMPANY, PAPERS, PDF, PERSON, RULES, begin, does, enter
+from .acquiring import COMPANY, PAPERS, PDF, PERSON, RULES, begin, does, enter, is_applicant
 from .test_taking_on import Office
 
 SPACE = Space(drafts_per_day=20, changes_per_day=40, papers_bytes_max=1_000, drafts_bytes_max=10_000)
@@ -63,15 +63,6 @@ def entries(store):
 def audit(store, reference):
     with store.reading() as connection:
         return newest_entries(connection, {"subject": "applications", "row": reference}, 100)
-
-
-def is_applicant(store, *said):
-    """What a process says, and has counted when it ends."""
-    tries = SecretTries(store)
-    try:
-        return tries.is_applicant(*said)
-    finally:
-        tries.close()
 
 
 # --- who --------------------------------------------------------------------------------------------------------------

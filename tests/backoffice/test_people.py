@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from switch.access.actor import Actor
 from switch.access.people import add_first, add_or_change, changing_as, person_of, user_at_work
@@ -201,15 +202,15 @@ def test_the_last_use_is_noted_once_a_minute(staffed):
     assert read(staffed, lambda connection: len(connection.execute(TOKEN_USES.select()).all())) == 1
 
 
-def test_a_use_that_cannot_be_noted_is_noted_later(staffed, monkeypatch, capfd):
+def test_a_use_that_cannot_be_noted_is_noted_later(staffed, monkeypatch):
     monkeypatch.setattr("switch.store.opening.BUSY_SECONDS", 0)
     monkeypatch.setattr("switch.access.token_uses.AGAIN_SECONDS", 0.01)
     text = change(staffed, issue, ALL, "jo", "import", 1)
-    uses, said = TokenUses(staffed), ""
-    with staffed.writing():
+    uses = TokenUses(staffed)
+    with structlog.testing.capture_logs() as said, staffed.writing():
         uses.note(id_of(text), AT)
-        while "the last use of tokens cannot be noted" not in said:
-            said += "".join(capfd.readouterr())
+        while not any(one["event"] == "the last use of tokens cannot be noted" for one in said):
+            time.sleep(0.01)
     while read(staffed, tokens_of, "jo")[0]["used_at"] != AT:
         time.sleep(0.01)
     uses.close()

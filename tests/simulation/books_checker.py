@@ -67,6 +67,8 @@ class BooksChecker:
             self._checker.report("books", f"{key}: by the books {words}; by its issuer the opposite")
         if payment is None or outcome is None:
             return
+        if outcome["reversed"]:
+            self._checker.report("books", f"{key}: was posted, though its reversal was stored with its outcome")
         amount_minor = outcome.get("approved_minor") or asked["amount_minor"]
         row = payment.row
         wanted = {
