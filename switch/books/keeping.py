@@ -22,6 +22,9 @@ POLL_SECONDS = 0.1
 NOTED_SECONDS = 5.0
 """How often the place reached is noted where nothing was to be posted."""
 
+LOOK_SECONDS = 60.0
+"""How often it looks whether the journal of another partition has begun."""
+
 AGAIN_SECONDS = 5.0
 """So long what could not be done is left alone."""
 
@@ -116,17 +119,18 @@ class Keeping:
         self._books = books
         self._meters = meters
         self._ledgers: dict[int, Ledger] = {}
-        self._not_before: dict[int, float] = {}
+        self._look_s = 0.0
         self._journals: dict[int, PartitionReader] = {}
         self._trouble = ""
+        self._reasons: dict[int, str] = {}
+        """Why partitions cannot be kept, said once each."""
 
     def keep(self, stopping: threading.Event) -> None:
         """Post what there is and what comes, until the event is set; a partition that fails holds up no other."""
-        looked = -AGAIN_SECONDS
         while not stopping.is_set():
-            if time.monotonic() - looked >= AGAIN_SECONDS:
-                looked = time.monotonic()
+            if time.monotonic() >= self._look_s:
                 self._look()
+                self._look_s = time.monotonic() + (LOOK_SECONDS if self._journals else AGAIN_SECONDS)
             have_more = [self._try(journal) for journal in list(self._journals.values())]
             if not any(have_more):
                 stopping.wait(POLL_SECONDS)
@@ -150,8 +154,6 @@ class Keeping:
     def _try(self, journal: PartitionReader) -> bool:
         """One step of a partition; whether there may be more at once."""
         partition = journal.partition
-        if time.monotonic() < self._not_before.get(partition, 0):
-            return False
         try:
             with self._meters.timed(partition):
                 ledger = self._ledgers.get(partition) or Ledger(self._books, journal)
@@ -160,10 +162,14 @@ class Keeping:
         except (StoreError, JournalDamaged, OSError) as error:
             self._ledgers.pop(partition, None)
             self._journals.pop(partition, None)
-            self._not_before[partition] = time.monotonic() + AGAIN_SECONDS
+            self._look_s = time.monotonic() + AGAIN_SECONDS  # with a fresh reader of its journal
             self._meters.failed(partition)
-            log.error(UNKEPT, partition=partition, reason=str(error))  # noqa: TRY400 - no trace
+            if self._reasons.get(partition) != str(error):
+                self._reasons[partition] = str(error)
+                log.error(UNKEPT, partition=partition, reason=str(error))  # noqa: TRY400 - no trace
             return False
+        if self._reasons.pop(partition, None) is not None:
+            log.info("the books of a partition are kept again", partition=partition)
         self._meters.stepped(partition, step.entries, step.at_us, caught_up=not step.has_more)
         return step.has_more
 
