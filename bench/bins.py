@@ -9,9 +9,7 @@ version of the store, whose body is parsed and hashed first. ``--count`` takes a
 
 from __future__ import annotations
 
-import argparse
 import os
-import tempfile
 import threading
 import time
 from array import array
@@ -20,26 +18,16 @@ from pathlib import Path
 
 from bench.bench_route import CARDS, KINDS, LINKS, everywhere, file_of, low_ends, mostly_known, nested, rows
 from bench.building import load_steps
-from bench.scale import pss_mb
+from bench.scale import WORKERS, measure_a_million, of_workers, pss_mb
 from switch.rulebooks.rulebooks import Rulebook, hash_of
 from switch.tables.risk import Risk
 from switch.tables.risk_files import load_risk
 from switch.tables.routes import RouteTable
 
-WORKERS = (1, 2, 4)
 DIGITS = 16
 ROUNDS = 200
 CARDS_A_ROUND = 5_000
 RISK = '[countries]\ntable = "countries.csv"\nblocked = ["408"]\n'
-
-
-def main() -> None:
-    """Measure, and print a line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1_000_000)
-    count = parser.parse_args().count
-    with tempfile.TemporaryDirectory() as folder:
-        measure(count, Path(folder))
 
 
 def measure(count: int, folder: Path) -> None:
@@ -97,28 +85,14 @@ def look_up_ns(table: RouteTable, cards: list[str]) -> float:
 def hold(table: RouteTable, risk: Risk, lows: array[int]) -> None:
     """Print what this process and some workers hold together, when each has looked every range up."""
     before_mb = pss_mb([os.getpid()])
+
+    def look_up() -> None:
+        for low in lows:
+            table.find_route(f"{low:09d}0000000", 1)
+            risk.check_request(1, pan=f"{low:09d}0000000", amount_minor=1)
+
     for workers in WORKERS:
-        ready, told = os.pipe()
-        wait, go = os.pipe()
-        children = []
-        for _ in range(workers):
-            child = os.fork()
-            if child == 0:
-                os.close(go)
-                for low in lows:
-                    table.find_route(f"{low:09d}0000000", 1)
-                    risk.check_request(1, pan=f"{low:09d}0000000", amount_minor=1)
-                os.write(told, b".")
-                os.read(wait, 1)
-                os._exit(0)
-            children.append(child)
-        for _ in children:
-            os.read(ready, 1)
-        held = pss_mb([os.getpid(), *children]) - before_mb
-        for descriptor in (go, wait, ready, told):
-            os.close(descriptor)
-        for child in children:
-            os.waitpid(child, 0)
+        held = of_workers(workers, look_up) - before_mb
         print(
             f"{workers} worker(s) that have looked up every range in both tables: {held:.0f} MB more than before them"
         )
@@ -138,4 +112,4 @@ def longest(table: RouteTable, what: str, change: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure_a_million(measure, __doc__)

@@ -11,6 +11,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.bench_registry import MERCHANTS, OneKey
@@ -26,7 +27,6 @@ from switch.tables.registry import (
     Registry,
 )
 from switch.tables.registry_changes import RegistryChange
-from switch.tables.risk import Risk
 from switch.tables.risk_files import load_risk
 
 WORKERS = (1, 2, 4)
@@ -36,9 +36,9 @@ KINDS, LISTENERS = ("unknown", "purchase"), ("pos",)
 RISK = '[cards]\ntable = "cards.csv"\nkey = "risk/cards"\n'
 
 
-def main() -> None:
-    """Measure, and print a line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def measure_a_million(measure: Callable[[int, Path], None], description: str | None) -> None:
+    """Measure with a million of something, or what ``--count`` says, in a folder that goes away."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000_000)
     count = parser.parse_args().count
     with tempfile.TemporaryDirectory() as folder:
@@ -62,8 +62,14 @@ def measure(count: int, folder: Path) -> None:
     begun_s = time.process_time()
     risk = load_risk(folder / "risk.toml", {"risk/cards": bytes(16)}, registry)
     print(f"cards compiled: {time.process_time() - begun_s:.2f} s")
+
+    def look_up() -> None:
+        for number in range(count):
+            registry.terminal_index(f"{number:08d}")
+            risk.check_request(int(Kind.PURCHASE), pan=f"4{number:015d}", amount_minor=1)
+
     for workers in WORKERS:
-        held = of_workers(workers, registry, risk, count)
+        held = of_workers(workers, look_up)
         print(f"memory with {workers} worker(s): {held - before_mb:.0f} MB more than without both")
     grow(registry, count)
 
@@ -98,8 +104,8 @@ def write_cards(folder: Path, count: int) -> None:
     (folder / "cards.csv").write_text("card,reason\n" + "".join(rows))
 
 
-def of_workers(workers: int, registry: Registry, risk: Risk, count: int) -> float:
-    """Megabytes of this process and so many workers, which have looked everything up."""
+def of_workers(workers: int, look_up: Callable[[], None]) -> float:
+    """Megabytes of this process and so many workers, each of which has looked everything up."""
     ready, told = os.pipe()
     wait, go = os.pipe()
     children = []
@@ -107,9 +113,7 @@ def of_workers(workers: int, registry: Registry, risk: Risk, count: int) -> floa
         child = os.fork()
         if child == 0:
             os.close(go)
-            for number in range(count):
-                registry.terminal_index(f"{number:08d}")
-                risk.check_request(int(Kind.PURCHASE), pan=f"4{number:015d}", amount_minor=1)
+            look_up()
             os.write(told, b".")
             os.read(wait, 1)
             os._exit(0)
@@ -150,4 +154,4 @@ def grow(registry: Registry, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure_a_million(measure, __doc__)
