@@ -31,10 +31,7 @@ APPROVED, UNAVAILABLE = "00", "91"
 
 @pytest.fixture
 def desk(installation, store_url):  # noqa: F811
-    installation.store_url = store_url
-    installation.has_rulebooks_in_store = True
-    installation.journal = {"mode": "files", "directory": "journal"}
-    return Desk(installation)
+    return Desk.of(installation, store_url)
 
 
 @asynccontextmanager

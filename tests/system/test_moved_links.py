@@ -22,10 +22,7 @@ LINK = '[[link]]\nname = "bank-a"\n'
 
 @pytest.fixture
 def desk(installation, store_url):  # noqa: F811
-    installation.store_url = store_url
-    installation.has_rulebooks_in_store = True
-    installation.journal = {"mode": "files", "directory": "journal"}
-    return Desk(installation)
+    return Desk.of(installation, store_url)
 
 
 @asynccontextmanager

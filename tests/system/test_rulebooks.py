@@ -45,6 +45,14 @@ AWAY = "the store is away: what was in force of it stays in force"
 class Desk(StoreDesk):
     """Where an operator puts rulebooks in force, who is alone: nobody was registered."""
 
+    @classmethod
+    def of(cls, installation, url):
+        """That of an installation which keeps its rulebooks in this store, and a journal."""
+        installation.store_url = url
+        installation.has_rulebooks_in_store = True
+        installation.journal = {"mode": "files", "directory": "journal"}
+        return cls(installation)
+
     async def begins(self):
         """The store has its tables, and the BIN table of the installation's file."""
         self.installation.write()
@@ -78,10 +86,7 @@ class Desk(StoreDesk):
 
 @pytest.fixture
 def desk(installation, store_url):  # noqa: F811
-    installation.store_url = store_url
-    installation.has_rulebooks_in_store = True
-    installation.journal = {"mode": "files", "directory": "journal"}
-    return Desk(installation)
+    return Desk.of(installation, store_url)
 
 
 async def codes(desk, daemon, count):
