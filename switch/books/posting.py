@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from switch.books.events import Event
 from switch.books.payments import AccountKey, Batch, Bookkeeper, Known, Posting
 from switch.books.tables import ACCOUNTS, BALANCES, DAY_TOTALS, ENTRIES, PAYMENTS, POSTINGS, SOURCES
 from switch.journal.payment_events import APPROVED
-from switch.store.bulk import add_up_rows, insert_rows, update_rows
+from switch.store.bulk import add_up_rows, insert_rows, parts_of, update_rows
 from switch.store.opening import Store
 from switch.store.problems import StoreError
-
-ASKED_AT_ONCE = 500
-T = TypeVar("T")
 
 
 class OvertakenError(StoreError):
@@ -156,8 +153,8 @@ class Poster:
             return self._accounts
         owners = sorted({key.owner for key in unknown})
         found: dict[AccountKey, int] = {}
-        for some in _parts(owners):
-            for row in connection.execute(select(ACCOUNTS).where(ACCOUNTS.c.owner.in_(some))):
+        for is_one_of in parts_of(connection, ACCOUNTS.c.owner, owners):
+            for row in connection.execute(select(ACCOUNTS).where(is_one_of)):
                 found[AccountKey(row.kind, row.owner, row.currency)] = row.number
         opened = sorted(unknown - found.keys())
         if opened:
@@ -181,17 +178,17 @@ def _known(connection: Connection, source: int, events: Sequence[Event]) -> dict
     fresh = {event[2] for event in events if event[1] == APPROVED}
     asked = sorted({event[2] for event in events if event[1] != APPROVED} - fresh)
     known: dict[int, Known] = {}
-    for some in _parts(asked):
-        wanted = select(PAYMENTS).where(PAYMENTS.c.source == source, PAYMENTS.c.position.in_(some))
+    for is_asked in parts_of(connection, PAYMENTS.c.position, asked):
+        wanted = select(PAYMENTS).where(PAYMENTS.c.source == source, is_asked)
         for row in connection.execute(wanted).mappings():
             known[row["position"]] = Known(dict(row), row["state"], [])
-    for some in _parts(sorted(known)):
-        for payment, posting in posted_for(connection, source, some):
+    for is_known in parts_of(connection, ENTRIES.c.payment, sorted(known)):
+        for payment, posting in _posted(connection, source, is_known):
             known[payment].postings.append(posting)
     return known
 
 
-def posted_for(connection: Connection, source: int, payments: Sequence[int]) -> Iterator[tuple[int, Posting]]:
+def _posted(connection: Connection, source: int, of_payments: ColumnElement[bool]) -> Iterator[tuple[int, Posting]]:
     """All postings of some payments, in their order."""
     debited, credited = ACCOUNTS.alias("debited"), ACCOUNTS.alias("credited")
     same = (POSTINGS.c.source == ENTRIES.c.source) & (POSTINGS.c.position == ENTRIES.c.position)
@@ -208,13 +205,8 @@ def posted_for(connection: Connection, source: int, payments: Sequence[int]) -> 
         .join_from(ENTRIES, POSTINGS, same)
         .join(debited, debited.c.number == POSTINGS.c.debit)
         .join(credited, credited.c.number == POSTINGS.c.credit)
-        .where(ENTRIES.c.source == source, ENTRIES.c.payment.in_(payments))
+        .where(ENTRIES.c.source == source, of_payments)
         .order_by(POSTINGS.c.position, POSTINGS.c.leg)
     )
     for payment, *accounts, amount_minor in connection.execute(wanted):
         yield payment, Posting(AccountKey(*accounts[:3]), AccountKey(*accounts[3:]), amount_minor)
-
-
-def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    for at in range(0, len(values), ASKED_AT_ONCE):
-        yield values[at : at + ASKED_AT_ONCE]

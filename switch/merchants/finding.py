@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Table, any_, literal, select
+from sqlalchemy import Column, Table, select
 from sqlalchemy.engine import Connection
 
+from switch.store.bulk import parts_of
 from switch.store.changing import key_column
-
-KEYS_AT_A_TIME = 5_000
-"""So many are looked up with one query."""
 
 
 def rows_with(connection: Connection, column: Column[Any], keys: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The rows that have one of these in a column."""
-    for at in range(0, len(keys), KEYS_AT_A_TIME):
-        part = keys[at : at + KEYS_AT_A_TIME]
-        is_one_of: ColumnElement[bool] = column.in_(part)
-        if connection.dialect.name == "postgresql":
-            is_one_of = column == any_(literal(part, ARRAY(column.type)))  # one parameter, not thousands
+    for is_one_of in parts_of(connection, column, keys):
         query = select(column.table).where(is_one_of)
         yield from (dict(row) for row in connection.execute(query).mappings())
 

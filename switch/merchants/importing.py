@@ -16,16 +16,17 @@ from sqlalchemy import Table, select
 from sqlalchemy.engine import Connection
 
 from switch.files.problems import ConfigError, Problem, ProblemList
-from switch.merchants.finding import KEYS_AT_A_TIME, rows_with
+from switch.merchants.finding import rows_with
 from switch.merchants.registering import Registrar, text_fault
 from switch.merchants.rows import MERCHANT_FILE, TERMINAL_FILE, as_judged, file_of, line_of
 from switch.merchants.tables import MERCHANTS, TERMINALS
+from switch.store.bulk import VALUES_AT_A_TIME
 from switch.store.changing import key_column, text_lengths
 from switch.store.problems import RefusedError
 from switch.tables.party_states import AWAITING
 from switch.tables.registry import MERCHANT_COLUMNS, TERMINAL_COLUMNS
 
-ROWS_AT_A_TIME = KEYS_AT_A_TIME
+ROWS_AT_A_TIME = VALUES_AT_A_TIME
 """So many are compared with the store, or written, at a time."""
 
 PROBLEMS_MAX = 1_000_000

@@ -10,10 +10,10 @@ from sqlalchemy import FromClause, Select, Table, select
 from sqlalchemy.engine import Connection
 
 from switch.merchants.binding_tables import BINDINGS, CASES, ELEMENTS
-from switch.merchants.finding import KEYS_AT_A_TIME
 from switch.merchants.rows import file_of
 from switch.merchants.tables import ACTIVATIONS, IDENTITIES, MERCHANTS, TERMINALS
 from switch.store.audit import AUDIT, BEGINNING, Head, head
+from switch.store.bulk import parts_of
 from switch.store.changing import key_column
 from switch.store.problems import RefusedError
 from switch.tables.party_states import AWAITING, awaiting_until
@@ -148,7 +148,7 @@ def _all(connection: Connection, table: Table) -> Iterable[Row]:
 def _rows(connection: Connection, table: Table, keys: Sequence[str]) -> dict[str, Row]:
     """Of the rows with these keys what the switch reads."""
     rows: dict[str, Row] = {}
-    for at in range(0, len(keys), KEYS_AT_A_TIME):
-        query = _query(table).where(key_column(table).in_(keys[at : at + KEYS_AT_A_TIME]))
+    for is_one_of in parts_of(connection, key_column(table), keys):
+        query = _query(table).where(is_one_of)
         rows |= {row["id"]: _read({**row}) for row in connection.execute(query).mappings()}
     return rows

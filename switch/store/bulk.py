@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Table
+from sqlalchemy import ARRAY, Column, ColumnElement, Table, any_, literal
 from sqlalchemy.engine import Connection
 
 # Names in statements that are put together here are the schema's own.
+
+VALUES_AT_A_TIME = 5_000
+"""So many are looked up with one query."""
+
+T = TypeVar("T")
 
 COPY_ROWS_MIN = 100
 """For fewer rows a statement of its own is not worth while."""
@@ -33,6 +38,16 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row([row[name] if process is None else process(row[name]) for name, process in processors])
+
+
+def parts_of(connection: Connection, column: Column[T], values: Sequence[T]) -> Iterator[ColumnElement[bool]]:
+    """That a column has one of very many values, as many conditions of which each is for one query."""
+    for at in range(0, len(values), VALUES_AT_A_TIME):
+        part = list(values[at : at + VALUES_AT_A_TIME])
+        if connection.dialect.name == "postgresql":
+            yield column == any_(literal(part, ARRAY(column.type)))  # one parameter, not thousands
+        else:
+            yield column.in_(part)
 
 
 def add_up_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], added: Sequence[str]) -> None:
