@@ -16,7 +16,6 @@ class PaymentEvents(Visitor):
         first: Position of the first record that may be an event; those before it are read for what refers to them.
     """
 
-    waiting: int
     def __init__(self, card_key: bytes, first: int = 1) -> None: ...
     def take_events(self) -> list[Any]:
         """The events since the last call, as ``switch.books.events`` names what stands in them."""

@@ -33,11 +33,6 @@ cdef class PaymentEvents(Visitor):
         self._first = first
         self._events = []
 
-    @property
-    def waiting(self):
-        """Requests whose outcome was not read yet."""
-        return len(self._asked)
-
     def take_events(self):
         """The events since the last call."""
         events, self._events = self._events, []

@@ -30,7 +30,7 @@ from switch.store.migrating import Schema
 BOOKS_METADATA = MetaData(naming_convention=NAMES)
 """All tables of the books."""
 
-SCHEMA = Schema("switch.books:migrations", BOOKS_METADATA, "authswitch books upgrade CONFIG")
+SCHEMA = Schema("switch.books:migrations", "authswitch books upgrade CONFIG")
 
 KIND_CHARACTERS = 32
 OWNER_CHARACTERS = 40

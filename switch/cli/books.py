@@ -31,15 +31,13 @@ from switch.check.store import UPGRADE_ANSWER_SECONDS, open_database
 from switch.cli.command_groups import command_group
 from switch.cli.journal_reading import EXIT_FAILED, AsJson, ConfigFile, fail, load
 from switch.cli.listing import listing, plain_console, print_lines
-from switch.cli.report import refuse, status_of
+from switch.cli.registry_desk import in_words
 from switch.config.key_file import open_key_file
 from switch.config.models import Config
-from switch.files.problems import ConfigError
 from switch.journal.partitions import PartitionsError
 from switch.journal.replay import JournalDamaged
-from switch.keys import KeyFileError
 from switch.keys.book_keys import make_card_index_key
-from switch.store.columns import moment_text
+from switch.store.columns import moment_text, told_row
 from switch.store.migrating import upgrade
 from switch.store.opening import Store, parse_url
 from switch.store.problems import StoreError
@@ -191,7 +189,7 @@ def statement_(
             account = before.get(one.currency, Balance(kind, merchant, one.currency, 0, 0))
             lines = statement(connection, chart, account, begins, ends)
             if as_json:
-                print_lines(_line(line) | {"currency": one.currency} for line in map(asdict, lines))
+                print_lines({**told_row(asdict(line)), "currency": one.currency} for line in lines)
                 continue
             opening = account.amount_minor(chart)
             rows = list(lines)
@@ -300,16 +298,13 @@ def _store(config_file: Path) -> Iterator[tuple[Config, Store]]:
 @contextmanager
 def _telling() -> Iterator[None]:
     """End the command in words."""
-    try:
-        yield
-    except ConfigError as error:
-        refuse(error)
-    except KeyFileError as error:
-        fail(str(error), status_of(error))
-    except (StoreError, PartitionsError, JournalDamaged) as error:
-        fail(str(error))
-    except OSError as error:
-        fail(words_of(error))
+    with in_words():
+        try:
+            yield
+        except (StoreError, PartitionsError, JournalDamaged) as error:
+            fail(str(error))
+        except OSError as error:
+            fail(words_of(error))
 
 
 def _day(option: str, text: str) -> date:
@@ -325,7 +320,3 @@ def _moment(at_us: int) -> str:
 
 def _amount(minor: int, currency: int) -> str:
     return f"{'-' if minor < 0 else ''}{amount_words(abs(minor), currency)}"
-
-
-def _line(line: dict[str, object]) -> dict[str, object]:
-    return line | {"business_day": str(line["business_day"])}

@@ -9,30 +9,26 @@ from alembic import command, context
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData
 from sqlalchemy.engine import Connection
 
-from switch.store.columns import METADATA
 from switch.store.opening import Store
 from switch.store.problems import StoreError
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tables of one database, and how they came to be.
+    """How the tables of one database came to be.
 
     Attributes:
         scripts: The package of its migrations, as Alembic names it.
-        metadata: Its tables.
         upgraded_by: The command that brings it up to date.
     """
 
     scripts: str
-    metadata: MetaData
     upgraded_by: str
 
 
-BACK_OFFICE = Schema("switch.store:migrations", METADATA, "authswitch store upgrade CONFIG")
+BACK_OFFICE = Schema("switch.store:migrations", "authswitch store upgrade CONFIG")
 
 
 @cache
